@@ -24,6 +24,7 @@ _OPERATORS = {
     "keys": "keys",
     "migrate": "migrate",
     "providers": "providers",
+    "restore": "restore",
     "sessions": "sessions",
     "suppressions": "suppressions",
     "templates": "templates",

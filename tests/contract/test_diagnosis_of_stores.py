@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,21 +13,27 @@ from pymongo.database import Database
 
 from tests import peers
 from tests.diagnosis_faults import faults
-from tests.factories import make_job
+from tests.factories import NOW, later, make_job, make_job_id
 from tests.peers import HttpPeer
 from tests.waiting import wait_until
 from wavecom.broker import topology
+from wavecom.core.audit import AuditAction
+from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
 from wavecom.core.diagnosis import Severity
 from wavecom.core.progress import StallReport
 from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
 from wavecom.core.quota import StoredAnswer
+from wavecom.core.states import Status
 from wavecom.diagnosis import clocks, mongodb, providers, restore
 from wavecom.diagnosis import redis as redis_server
 from wavecom.diagnosis.context import CheckFunction, DiagnosisContext
 from wavecom.settings import Settings
+from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.indexes import OLD_INDEXES, ensure_indexes
 from wavecom.storage.mongo.jobs import MongoJobRepository
+from wavecom.storage.mongo.store_heartbeat import MongoStoreHeartbeat
 from wavecom.storage.redis.client import connect
+from wavecom.storage.redis.heartbeat_memory import RedisHeartbeatMemory
 from wavecom.storage.redis.progress import RedisProgress
 from wavecom.storage.redis.provider_board import RedisProviderBoard
 from wavecom.storage.redis.quota import RedisQuotas
@@ -282,5 +289,51 @@ def test_answers_for_notifications_that_a_restored_store_does_not_have_are_found
 
     assert fault.severity is Severity.ERROR
     assert "latest 2 answers to idempotency keys 1 name" in fault.text
-    assert "flushdb" in fault.remedy
+    assert fault.remedy == f"wavecom restore --copied-at {NOW:%Y-%m-%dT%H:%M:%SZ}"
     assert faults(restore.check_restore, settings) == []
+
+
+def test_a_store_that_is_older_than_redis_remembers_is_found(
+    settings: Settings, client: redis.Redis, database: Database[dict[str, Any]]
+) -> None:
+    heartbeats, memory = MongoStoreHeartbeat(database), RedisHeartbeatMemory(client)
+    beat = heartbeats.beat(None, NOW)
+    assert beat is not None
+    memory.note(beat)
+    current = faults(restore.check_restore, settings)
+    memory.note(replace(beat, number=700, at=later(hours=1)))
+
+    [fault] = faults(restore.check_restore, settings)
+    heartbeats.recover(701, later(hours=2))
+
+    assert current == []
+    assert (fault.subject, fault.severity, fault.remedy) == ("MongoDB", Severity.ERROR, "wavecom restore")
+    assert f"{NOW:%H:%M:%S}" in fault.text
+    assert f"{later(hours=1):%H:%M:%S}" in fault.text
+    assert faults(restore.check_restore, settings) == []
+
+
+def test_of_a_restore_that_was_settled_it_says_what_is_left_to_decide(
+    settings: Settings, client: redis.Redis, database: Database[dict[str, Any]]
+) -> None:
+    jobs = MongoJobRepository(database["jobs"])
+    undecided = make_job(status=Status.UNCONFIRMED)
+    jobs.insert([undecided])
+    operation = BulkOperation(
+        "run-1", AuditAction.RESTORE, "ada@ops", later(hours=2), {"copiedAt": later(minutes=1).isoformat()}
+    )
+    operation.state = BulkOperationState.FINISHED
+    MongoAuditLog(database).record(operation)
+    quotas = RedisQuotas(client)
+    quotas.store_answer("acme:lost", StoredAnswer("fingerprint", make_job_id(later(minutes=30)), "{}"))
+    wait_until(lambda: client.llen("wavecom:answers") == 1, "the answer to be written")
+
+    [left] = faults(restore.check_restore, settings)
+    quotas.store_answer("acme:unexplained", StoredAnswer("fingerprint", make_job_id(later(hours=3)), "{}"))
+    wait_until(lambda: client.llen("wavecom:answers") == 2, "the answer to be written")
+    unexplained = faults(restore.check_restore, settings)[0]
+
+    assert left.severity is Severity.WARNING
+    assert "1 are unconfirmed" in left.text
+    assert left.remedy.startswith("wavecom unconfirmed list --until ")
+    assert (unexplained.subject, unexplained.severity) == ("Redis", Severity.ERROR)

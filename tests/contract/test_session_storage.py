@@ -80,6 +80,15 @@ def test_a_key_takes_its_sessions_with_it_and_no_others(sessions: SessionStore) 
     assert list(sessions.all()) == others[::-1]
 
 
+def test_all_end_at_once(sessions: SessionStore) -> None:
+    sessions.add(_record(1))
+    sessions.add(_record(2, viewer="operator", key_id=None))
+
+    assert sessions.end_all() == 2
+    assert list(sessions.all()) == []
+    assert sessions.end_all() == 0
+
+
 def test_the_oldest_of_a_viewer_make_room_and_nobody_elses_do(sessions: SessionStore) -> None:
     others = [_record(9, key_id="k-2", viewer="key k-2"), _record(10, key_id=None, viewer="operator")]
     mine = [_record(number) for number in range(1, 6)]

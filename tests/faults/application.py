@@ -68,6 +68,11 @@ class Application:
         self._supervisor.retire(service)
         return lambda: not self._supervisor.is_retired(service)
 
+    def start_again(self, title: str) -> Check:
+        """In place of one that has ended; answers how to tell that it is ready."""
+        self._run(self._of_this_release()[title])
+        return self.check_of(title)
+
     def start_of_another_release(self, title: str) -> Check:
         """In place of one that has ended: of the other release, or of this one if the plan started with the other."""
         service = self._of_this_release()[title]

@@ -248,6 +248,19 @@ class Deployment:
             if not self.wait_until(lambda: check() is None, START_SECONDS, 0.1):
                 raise DrillError(f"{title} of the other release did not start; see {self.programs[title].log}")
 
+    @contextlib.contextmanager
+    def without_workers(self) -> Iterator[None]:
+        """All delivery workers are stopped gently, and started again after the block."""
+        titles = [title for title in self.programs if title.startswith("worker")]
+        with self.trouble(f"{' and '.join(titles)} stopped"):
+            for title, has_ended in [(title, self._running.retire(title)) for title in titles]:
+                if not self.wait_until(has_ended, RETIRE_SECONDS + 10, 0.1):
+                    raise DrillError(f"{title} did not end; see {self.programs[title].log}")
+            yield
+            for title, check in [(title, self._running.start_again(title)) for title in titles]:
+                if not self.wait_until(lambda ready=check: ready() is None, START_SECONDS, 0.1):  # type: ignore[misc]
+                    raise DrillError(f"{title} did not start again; see {self.programs[title].log}")
+
     def kill_web_child(self) -> None:
         """``kill -9`` of the process that serves requests, under the one that would start it again."""
         children = [pid for pid in descendants_of(self.programs["web"].pid) if is_python(pid)]
@@ -295,22 +308,15 @@ class Deployment:
 
     def new_key(self, *options: str) -> str:
         """A key of another client than the one that submits; ``options`` are those of ``wavecom keys create``."""
-        command = [
-            sys.executable,
-            "-m",
-            "wavecom.cli",
-            "keys",
-            "create",
-            "--name",
-            "hostile",
-            "--scopes",
-            "send,read",
-            *options,
-        ]
-        made = subprocess.run(command, env=self._running.variables, capture_output=True, text=True, check=False)
-        if made.returncode:
-            raise DrillError(f"wavecom keys create: {made.stderr.strip()}")
-        return made.stdout.strip()
+        return self.wavecom("keys", "create", "--name", "hostile", "--scopes", "send,read", *options).strip()
+
+    def wavecom(self, *arguments: str, may_fail: bool = False) -> str:
+        """What the command ``wavecom`` prints, run where WaveCom's processes run."""
+        command = [sys.executable, "-m", "wavecom.cli", *arguments]
+        done = subprocess.run(command, env=self._running.variables, capture_output=True, text=True, check=False)
+        if done.returncode and not may_fail:
+            raise DrillError(f"wavecom {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
 
     @contextlib.contextmanager
     def link(self, name: str, command: str) -> Iterator[None]:

@@ -34,7 +34,18 @@ def is_late(entry: Document) -> bool:
 
 def is_lost_lease(entry: Document) -> bool:
     """Whoever had claimed it did not come back in time; nobody knows whether he called."""
-    return entry["event"] == "outcome_unknown" and entry.get("latencyMs") is None
+    is_unanswered = entry["event"] == "outcome_unknown" and entry.get("latencyMs") is None
+    return is_unanswered and not is_of_restore(entry)
+
+
+def is_of_restore(entry: Document) -> bool:
+    """The store was put back to an older copy, and nobody knows what happened to the job since."""
+    return entry["event"] == "outcome_unknown" and entry.get("code") == "store_restored"
+
+
+def is_put_aside(job: Document) -> bool:
+    """Whether the job says that it was put aside after a restore."""
+    return any(is_of_restore(entry) for entry in job["logs"])
 
 
 def is_labelled(job: Document) -> bool:

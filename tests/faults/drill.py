@@ -17,9 +17,10 @@ from pymongo.errors import PyMongoError
 
 from harness.release import Release
 from tests.faults.deployment import Deployment
+from tests.faults.evidence import Evidence
 from tests.faults.moments import per_second
 from tests.faults.plan import Plan
-from tests.faults.reconcile import WAITING, Evidence, Reconciliation, reconcile
+from tests.faults.reconcile import WAITING, Reconciliation, reconcile
 from tests.faults.scenarios import Scenario
 from wavecom.broker import topology
 from wavecom.local.ports import LOOPBACK

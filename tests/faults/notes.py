@@ -41,6 +41,18 @@ class Orphan:
     last_seen_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class StoreRestore:
+    """The store was put back to an earlier copy of itself, and settled. Times in seconds since the epoch."""
+
+    copied_at: float
+    #: From when on the copy is there, and until when nothing may be sent.
+    restored_at: float
+    settled_at: float
+    #: Job ids that were listed as lost.
+    listed: frozenset[str]
+
+
 @dataclass(slots=True)
 class Notes:
     """What was seen while the deployment ran."""
@@ -52,6 +64,9 @@ class Notes:
     #: title -> the most memory it ever held, MiB
     memory: dict[str, float] = field(default_factory=dict)
     restarts: int = 0
+    restore: StoreRestore | None = None
+    #: Promises that a scenario saw broken while it ran.
+    broken: list[str] = field(default_factory=list)
 
     @property
     def healed_at(self) -> float:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tests.faults.callbacks import CALLS_AT_ONCE, CallbackEvidence, reconcile_callbacks
-from tests.faults.doubts import call_of, is_injected_doubt, is_labelled, is_late, is_lost_lease
+from tests.faults.callbacks import CALLS_AT_ONCE, reconcile_callbacks
+from tests.faults.doubts import call_of, is_injected_doubt, is_labelled, is_late, is_lost_lease, is_put_aside
+from tests.faults.evidence import Evidence
 from tests.faults.failover import reconcile_failover
 from tests.faults.moments import Pause, busiest_second, longest_pause
-from tests.faults.notes import Notes
 from tests.faults.plan import CONCURRENCY, PROVIDER_RATE
-from tests.faults.receipts import ReceiptEvidence, reconcile_receipts
+from tests.faults.receipts import reconcile_receipts
+from tests.faults.restores import is_of_lost_time, reconcile_restore
 from tests.faults.scenarios import Failover, Scenario
 
 Document = Mapping[str, Any]
@@ -34,25 +35,6 @@ _EXAMPLES = 5
 
 
 @dataclass(slots=True)
-class Evidence:
-    """All that is known of one scenario, read from outside."""
-
-    notifications: Sequence[Document]
-    jobs: Sequence[Document]
-    records: Sequence[Document]
-    #: Job ids of the dead letters, in the order of the queue; "" for one that names none.
-    dead_letters: Sequence[str]
-    notes: Notes
-    began_at: float
-    load_ended_at: float
-    settled_at: float | None
-    #: Delivery workers that claimed nothing within 60 s of the last recovery.
-    stuck_workers: Sequence[str] = ()
-    receipts: ReceiptEvidence = field(default_factory=ReceiptEvidence)
-    callbacks: CallbackEvidence = field(default_factory=CallbackEvidence)
-
-
-@dataclass(slots=True)
 class Reconciliation:
     """What came of it: figures, and every broken promise in words."""
 
@@ -61,6 +43,10 @@ class Reconciliation:
     waiting: int = 0
     #: Accepted, but not in the store, or called delivered without having been sent.
     lost: int = 0
+    #: Accepted after the copy that the store was put back to, and lost with what was there before.
+    lost_with_store: int = 0
+    #: Jobs of that copy that were put aside, because they may have been sent since.
+    put_aside: int = 0
     failed_as_asked: int = 0
     #: Jobs sent more than once.
     sent_twice_explained: int = 0
@@ -134,6 +120,7 @@ class _Reconciler:
         self._add_up()
         self._check_clients()
         self._check_losses()
+        self._check_restore()
         self._check_duplicates()
         self._check_states()
         self._check_dead_letters()
@@ -206,7 +193,9 @@ class _Reconciler:
     # --- what was sent --------------------------------------------------------------------------------------------
 
     def _check_losses(self) -> None:
-        vanished = [job_id for job_id in self._accepted if job_id not in self._jobs]
+        restore = self._evidence.notes.restore
+        missing = [job_id for job_id in self._accepted if job_id not in self._jobs]
+        vanished = [job_id for job_id in missing if not is_of_lost_time(job_id, restore)]
         phantom = [
             job_id
             for job_id, job in self._jobs.items()
@@ -217,7 +206,8 @@ class _Reconciler:
             self._violation(f"{len(vanished)} accepted notifications are not in the store", vanished)
         if phantom:
             self._violation(f"{len(phantom)} jobs are called delivered but were never sent", phantom)
-        strangers = sorted({record["job_id"] for record in self._evidence.records} - set(self._jobs))
+        sent = {record["job_id"] for record in self._evidence.records}
+        strangers = sorted(each for each in sent - set(self._jobs) if not is_of_lost_time(each, restore))
         if strangers:
             self._violation(f"{len(strangers)} messages were sent that no job knows", strangers)
         broken = [
@@ -227,6 +217,13 @@ class _Reconciler:
         ]
         if broken:
             self._violation(f"{len(broken)} jobs promise that nothing was sent, but something was", broken)
+
+    def _check_restore(self) -> None:
+        notes, result = self._evidence.notes, self._result
+        found = reconcile_restore(notes.restore, self._accepted, self._jobs, self._evidence.records)
+        result.lost_with_store, result.put_aside = found.lost, found.put_aside
+        for text, job_ids in [*((text, ()) for text in notes.broken), *found.violations()]:
+            self._violation(text, job_ids)
 
     def _check_duplicates(self) -> None:
         result, evidence = self._result, self._evidence
@@ -244,9 +241,11 @@ class _Reconciler:
         )
         result.doubts_allowed += result.late_calls
         result.lost_leases = sum(any(is_lost_lease(entry) for entry in job["logs"]) for job in self._jobs.values())
+        result.doubts_allowed += sum(map(is_put_aside, self._jobs.values()))
         labelled = {job_id for job_id, job in self._jobs.items() if is_labelled(job)}
         result.labelled_unknown = len(labelled)
         twice = {key.partition(":")[0] for key, count in self._sent.items() if count > 1}
+        twice -= {job_id for job_id in twice - set(self._jobs) if is_of_lost_time(job_id, evidence.notes.restore)}
         explained = twice & labelled - stop
         result.sent_twice_explained = len(explained)
         result.sent_twice_unexplained = len(twice - explained)
@@ -265,7 +264,8 @@ class _Reconciler:
     def _check_states(self) -> None:
         result = self._result
         unconfirmed = [job for job in self._jobs.values() if job["status"] == "unconfirmed"]
-        wrong = [job["jobId"] for job in unconfirmed if job["onUnknownOutcome"] != "stop" or not is_labelled(job)]
+        asked = [job for job in unconfirmed if not is_put_aside(job)]
+        wrong = [job["jobId"] for job in asked if job["onUnknownOutcome"] != "stop" or not is_labelled(job)]
         if wrong:
             self._violation(f"{len(wrong)} jobs are unconfirmed without reason", wrong)
         too_many = [job["jobId"] for job in self._jobs.values() if job["attempts"] > job["maxAttempts"]]

@@ -118,6 +118,7 @@ def _page(
         *_failover(outcomes),
         *_receipts(outcomes),
         *_callbacks(outcomes),
+        *_restores(outcomes),
         *_pauses(outcomes),
         *_legend(description),
         *run_section(facts),
@@ -249,6 +250,25 @@ def _callbacks(outcomes: Sequence[ScenarioResult]) -> list[str]:
             ),
             rows,
         ),
+        "",
+    ]
+
+
+def _restores(outcomes: Sequence[ScenarioResult]) -> list[str]:
+    rows = [
+        (outcome.scenario.name, outcome.result.lost_with_store, outcome.result.put_aside)
+        for outcome in outcomes
+        if outcome.scenario.restores_store
+    ]
+    if not rows:
+        return []
+    return [
+        "## Restores",
+        "",
+        "MongoDB is put back to a copy of itself under running processes. What was accepted since the copy is lost with"
+        " what was there before; nothing is sent until `wavecom restore` has put aside what may have been sent since.",
+        "",
+        *table(("scenario", "accepted since the copy", "put aside as unconfirmed"), rows),
         "",
     ]
 

@@ -16,6 +16,7 @@ from harness.provider_server import Behaviour, Fault, FaultKind
 from harness.subject import MONGODB, RABBITMQ, REDIS
 from tests.faults.deployment import Deployment
 from tests.faults.plan import FIRST, PROVIDER_TIMEOUT_SECONDS, SECOND, SERVERS
+from tests.faults.restore_scenario import restore_older_copy
 
 DOWN = Behaviour(0.02, [Fault(FaultKind.STATUS, status=503)])
 HANGING = Behaviour(0.05, [Fault(FaultKind.SILENCE)])
@@ -62,6 +63,8 @@ class Scenario:
     delivers_within_seconds: float | None = None
     #: Several are behind nginx.
     webs: int = 1
+    #: The store is put back to a copy: what was accepted since may be lost, and nothing is sent before it is settled.
+    restores_store: bool = False
     #: Whether it begins with the other release, or moves to it; None: there is none.
     starts_with_other: bool | None = None
 
@@ -403,6 +406,13 @@ SCENARIOS: tuple[Scenario, ...] = (
         _kill_workers_that_send,
         has_callbacks=True,
         most_per_second=40,
+    ),
+    Scenario(
+        "restore-older-copy",
+        "MongoDB put back to a copy of half a minute before, under running processes, then settled by wavecom restore",
+        restore_older_copy,
+        may_exhaust_attempts=True,
+        restores_store=True,
     ),
     Scenario("mixed", "pairs of random faults of all kinds, 8 times", _mixed, may_exhaust_attempts=True),
 )

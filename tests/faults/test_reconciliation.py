@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.faults.evidence import Evidence
 from tests.faults.notes import Kill, Notes, Orphan, Trouble
 from tests.faults.plan import CONCURRENCY, FIRST, PROVIDER_TIMEOUT_SECONDS, SECOND
 from tests.faults.receipts import DELIVERED, PASSED_ON, RECEIPTS, ReceiptEvidence
-from tests.faults.reconcile import Evidence, reconcile
+from tests.faults.reconcile import reconcile
 from tests.faults.scenarios import Failover, Scenario
 
 START = 1_800_000_000.0

@@ -20,6 +20,7 @@ from tests.memory_storage.receipts import MemoryOneTimeTokens, MemoryPendingRece
 from tests.memory_storage.sessions import MemorySessionAudit, MemorySessionStore
 from tests.memory_storage.stats import MemoryStats
 from tests.memory_storage.stop_requests import MemoryStopRequests
+from tests.memory_storage.store_heartbeat import MemoryHeartbeats, MemoryStoreHeartbeat
 from tests.memory_storage.suppressions import MemorySuppressionStore
 from tests.memory_storage.templates import MemoryTemplateAudit, MemoryTemplateStore
 from tests.memory_storage.uploads import MemoryUploadStore
@@ -36,6 +37,7 @@ __all__ = [
     "MemoryDeadLetterRepository",
     "MemoryEventAccountStore",
     "MemoryEventLog",
+    "MemoryHeartbeats",
     "MemoryJobRepository",
     "MemoryKeyAudit",
     "MemoryKeyStore",
@@ -50,6 +52,7 @@ __all__ = [
     "MemorySessionStore",
     "MemoryStats",
     "MemoryStopRequests",
+    "MemoryStoreHeartbeat",
     "MemorySuppressionStore",
     "MemoryTemplateAudit",
     "MemoryTemplateStore",

@@ -18,6 +18,8 @@ class MemoryEventLog:
         self._lock = threading.Lock()
         self._events: dict[str, list[ClientEvent]] = {}
         self._last: dict[str, int] = {}
+        #: The last position that an event has, of logs that have had none since positions were left out.
+        self._last_before_gap: dict[str, int] = {}
 
     def append(self, account: str, events: Sequence[ClientEvent]) -> None:
         """See the port."""
@@ -27,6 +29,7 @@ class MemoryEventLog:
             for event in events:
                 if event.event_id not in present:
                     self._last[account] = self._last.get(account, 0) + 1
+                    self._last_before_gap.pop(account, None)
                     kept.append(replace(event, position=self._last[account]))
                     present.add(event.event_id)
 
@@ -53,13 +56,21 @@ class MemoryEventLog:
     def last_positions(self, accounts: Collection[str]) -> Mapping[str, int]:
         """See the port."""
         with self._lock:
-            return {account: self._last[account] for account in accounts if account in self._last}
+            last = self._last | self._last_before_gap
+            return {account: last[account] for account in accounts if account in last}
 
     def bounds(self, account: str) -> tuple[int, int]:
         """See the port."""
         with self._lock:
             events, last = self._events.get(account, ()), self._last.get(account, 0)
         return (events[0].position if events else last + 1), last
+
+    def leave_out_positions(self, count: int) -> None:
+        """See the port."""
+        with self._lock:
+            for account, last in self._last.items():
+                self._last_before_gap.setdefault(account, last)
+                self._last[account] = last + count
 
     def purge(self, account: str, count: int) -> None:
         """What time does: delete the ``count`` oldest."""

@@ -50,6 +50,13 @@ class MemorySessionStore:
                 del self._records[session_id]
         return len(ended)
 
+    def end_all(self) -> int:
+        """See the port."""
+        with self._lock:
+            count = len(self._records)
+            self._records.clear()
+        return count
+
     def all(self) -> list[SessionRecord]:
         """See the port."""
         return sorted(self._records.values(), key=lambda record: (record.opened_at, record.session_id), reverse=True)

@@ -87,7 +87,13 @@ UNITS = ("_seconds", "_percent", "_share", "_messages", "_state", "_info", "_up"
 def test_names_end_in_their_unit_and_every_metric_has_a_meaning() -> None:
     #: 1 or 0, or how many there are now.
     flags = {"fast_path_disabled", "gate_degraded", "worker_stalled", "deliveries_stalled", "provider_paused"}
-    flags |= {"provider_account_trouble", "region_taken_over", "region_unattended_queues", "open_streams"}
+    flags |= {
+        "store_older",
+        "provider_account_trouble",
+        "region_taken_over",
+        "region_unattended_queues",
+        "open_streams",
+    }
 
     for name, metric in documented_metrics().items():
         assert metric.meaning, name

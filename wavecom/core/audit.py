@@ -32,6 +32,8 @@ class AuditAction(StrEnum):
     SETTLE = "settle"
     CANCEL = "cancel"
     SEND_ELSEWHERE = "send_elsewhere"
+    #: What a store that was restored from an older copy holds as open was put aside.
+    RESTORE = "restore"
     #: By WaveCom itself: a web process of another version than before has begun.
     RELEASE = "begin_release"
 

@@ -155,6 +155,14 @@ class EventLog(Protocol):
         """The positions of the first and the last event that are kept; (n + 1, n) when none is, n ever being."""
         ...
 
+    def leave_out_positions(self, count: int) -> None:
+        """Let every log go on ``count`` positions later; who stands between reads on from there, without an error.
+
+        For a store that was restored: readers have positions that it gave before, and must not take other events for
+        those. May be repeated.
+        """
+        ...
+
 
 class EventAccountStore(Protocol):
     """Which accounts use events. Raises ``StoreError``."""

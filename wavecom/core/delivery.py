@@ -90,6 +90,7 @@ class Delivery:
     job of a test account ever meets, whatever its message or its permit says. ``preflights`` are asked in order about
     every job that was claimed, before any call. ``on_rejected_recipients`` hears of answers that say of a recipient
     that he can't be reached or wants nothing, before they are recorded; it may raise ``StoreError``.
+    ``require_current`` raises that while nothing may be claimed, though the store answers (``core.store_guard``).
     """
 
     def __init__(
@@ -115,7 +116,9 @@ class Delivery:
         lag_since: Callable[[float], float] = lambda _moment: 0.0,
         preflights: Sequence[Preflight] = (),
         on_rejected_recipients: Callable[[Sequence[tuple[Job, CallResult]]], None] = lambda _rejections: None,
+        require_current: Callable[[], None] = lambda: None,
     ) -> None:
+        self._require_current = require_current
         self._preflights = tuple(preflights)
         self._on_rejected_recipients = on_rejected_recipients
         self._jobs = jobs
@@ -225,6 +228,7 @@ class Delivery:
         return job
 
     def _flush_claims(self, job_ids: Sequence[JobId]) -> list[Job | None]:
+        self._require_current()
         now = self._clock.now()
         # A token of its own for every batch: two batches, in whatever processes, can't mistake each other's jobs.
         fresh = self._new_token()

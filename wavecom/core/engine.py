@@ -31,6 +31,7 @@ from wavecom.core.events import (
     ReceiptArrived,
     ReplayRequested,
     SettleRequested,
+    StoreRestored,
 )
 from wavecom.core.job import (
     RECIPIENT_REASONS,
@@ -48,6 +49,7 @@ from wavecom.core.operator_rules import is_in_doubt
 from wavecom.core.states import CLAIMABLE, NOT_FINAL, WAITING, Status
 from wavecom.core.transitions import (
     ANY_TOKEN,
+    EARLY_CLAIM,
     Guard,
     Policy,
     Transition,
@@ -80,6 +82,7 @@ __all__ = [
     "ReceiptArrived",
     "ReplayRequested",
     "SettleRequested",
+    "StoreRestored",
     "Transition",
     "claimed_changes",
     "decide",
@@ -87,10 +90,6 @@ __all__ = [
     "is_in_doubt",
     "settle_due",
 ]
-
-#: A delivery message may come a little before its time (clocks differ); a job so close to its next attempt is claimed
-#: all the same.
-EARLY_CLAIM = timedelta(seconds=2)
 
 _USUAL = Policy()
 
@@ -116,7 +115,7 @@ def decide(job: Job, event: Event, now: datetime, policy: Policy = _USUAL) -> Tr
             return _due(job, event, now, policy)
         case ReceiptArrived():
             return decide_receipt(job, event, now, policy)[1]
-        case CancelRequested() | ReplayRequested() | SettleRequested() | DeadLettered() | Discarded():
+        case CancelRequested() | ReplayRequested() | SettleRequested() | DeadLettered() | Discarded() | StoreRestored():
             return operator_rules.decide(job, event, now, policy)
 
 
@@ -183,7 +182,9 @@ def _finish(job: Job, event: AttemptFinished, now: datetime, policy: Policy) -> 
             closes_at = now + policy.receipt_deadline
             changes |= {"due_at": closes_at}
             entries = (*entries_before, _call_entry(attempt, last), _unconfirmed(now, closes_at))
-            return transition(job, changes, entries, guard=guard)
+            # Not out of the other statuses that may become unconfirmed: those do after a restore alone.
+            held = Guard(frozenset({Status.PROCESSING, Status.UNCONFIRMED}), event.token)
+            return transition(job, changes, entries, guard=held)
         case _:
             return _retry_or_fail(job, event, now, policy, changes, entries_before, guard)
 

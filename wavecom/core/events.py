@@ -144,6 +144,18 @@ class Discarded:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class StoreRestored:
+    """The store is an older copy of itself (ADR 54): nobody can tell what has happened to the job since the copy.
+
+    ``before`` (aware UTC): a job that was accepted then or later is none of the copy's. Answered with None where
+    nothing can have been sent since that the job does not tell of. ``by``: see ``LogEntry``.
+    """
+
+    before: datetime
+    by: str | None = None
+
+
 Event = (
     ClaimRequested
     | AttemptFinished
@@ -157,4 +169,5 @@ Event = (
     | SettleRequested
     | DeadLettered
     | Discarded
+    | StoreRestored
 )

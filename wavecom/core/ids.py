@@ -27,6 +27,15 @@ def uuid7(now: datetime, random_bytes: bytes) -> str:
     return str(uuid.UUID(int=value))
 
 
+def time_of_uuid7(text: str) -> datetime | None:
+    """When a version 7 UUID was made, aware UTC; None for any other text."""
+    try:
+        value = uuid.UUID(text)
+    except ValueError:
+        return None
+    return _EPOCH + timedelta(milliseconds=value.int >> 80) if value.version == 7 else None
+
+
 class BufferedRandom:
     """Random bytes in small portions, fetched in large ones. Thread-safe. Empty at first: it may be made before a fork.
 

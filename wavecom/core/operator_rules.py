@@ -1,4 +1,5 @@
-"""What people ask for after a job was accepted, as rules: cancel it, start it again, put its dead letter aside. Pure.
+"""What people ask for after a job was accepted, as rules: cancel it, start it again, put its dead letter aside, or hold
+it after a restore. Pure.
 
 A part of ``wavecom.core.engine``, through which everybody goes.
 """
@@ -7,10 +8,27 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from wavecom.core.events import CancelRequested, DeadLettered, Discarded, ReplayRequested, SettleRequested
+from wavecom.core.events import (
+    CancelRequested,
+    DeadLettered,
+    Discarded,
+    ReplayRequested,
+    SettleRequested,
+    StoreRestored,
+)
 from wavecom.core.job import Claim, Job, JobChanges, JobError, LogEntry, UnknownOutcomePolicy
 from wavecom.core.states import WAITING, Status
-from wavecom.core.transitions import Guard, Policy, Transition, exact, fail, final_changes, token_in, transition
+from wavecom.core.transitions import (
+    EARLY_CLAIM,
+    Guard,
+    Policy,
+    Transition,
+    exact,
+    fail,
+    final_changes,
+    token_in,
+    transition,
+)
 from wavecom.errors import (
     DuplicatePossibleError,
     MayHaveBeenSentError,
@@ -22,7 +40,7 @@ from wavecom.errors import (
 
 def decide(
     job: Job,
-    event: CancelRequested | ReplayRequested | SettleRequested | DeadLettered | Discarded,
+    event: CancelRequested | ReplayRequested | SettleRequested | DeadLettered | Discarded | StoreRestored,
     now: datetime,
     policy: Policy,
 ) -> Transition | None:
@@ -38,6 +56,8 @@ def decide(
             return dead_lettered(job, now)
         case Discarded(note):
             return discard(job, note, now)
+        case StoreRestored():
+            return hold_restored(job, event, now, policy)
 
 
 def is_in_doubt(job: Job) -> bool:
@@ -155,3 +175,36 @@ def discard(job: Job, note: str, now: datetime) -> Transition | None:
         "updated_at": now,
     }
     return transition(job, changes, (LogEntry(now, "discarded", message=note or None),), guard=exact(job))
+
+
+def hold_restored(job: Job, event: StoreRestored, now: datetime, policy: Policy) -> Transition | None:
+    """A job of an older copy that may have been sent since ends its waiting ``unconfirmed``, whatever its policy.
+
+    A receipt settles it, or the result of a worker that has held it all the time: its claim stays. None where nothing
+    was to be sent before now, and where the job has ended or waits for a receipt.
+    """
+    is_waiting = job.status in WAITING or job.status is Status.PROCESSING
+    starts_at = job.due_at if job.status is Status.SCHEDULED else job.next_attempt_at
+    is_to_come = job.status in WAITING and starts_at is not None and starts_at > now + EARLY_CLAIM
+    if not is_waiting or is_to_come or job.created_at >= event.before:
+        return None
+    closes_at = now + policy.receipt_deadline
+    error = JobError(
+        "outcome_unknown", "the store was restored from an older copy, so it may have been sent meanwhile", job.provider
+    )
+    changes: JobChanges = {
+        "status": Status.UNCONFIRMED,
+        "may_have_been_sent": True,
+        "error": error,
+        "next_attempt_at": None,
+        "queued_at": None,
+        "due_at": closes_at,
+        "updated_at": now,
+    }
+    told = f"{error.message}; ends as failed at {closes_at:%Y-%m-%dT%H:%M:%SZ} unless somebody finds out or retries it"
+    entries = (
+        # Without a provider: it may have been any (``receipt_rules``).
+        LogEntry(now, "outcome_unknown", code="store_restored", message=error.message, by=event.by),
+        LogEntry(now, "unconfirmed", message=told),
+    )
+    return transition(job, changes, entries, guard=exact(job))

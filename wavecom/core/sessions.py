@@ -59,6 +59,10 @@ class SessionStore(Protocol):
         """End all sessions that a key has opened; how many there were."""
         ...
 
+    def end_all(self) -> int:
+        """End every session; how many there were."""
+        ...
+
     def all(self) -> Sequence[SessionRecord]:
         """Every session that nobody has ended, the newest first."""
         ...

@@ -22,11 +22,20 @@ class Status(StrEnum):
 
 #: Every arrow there is. Nothing assigns a status except through ``engine.decide``, which refuses what is not here.
 ARROWS: dict[Status, frozenset[Status]] = {
-    Status.SCHEDULED: frozenset({Status.QUEUED, Status.EXPIRED, Status.CANCELLED}),
+    # scheduled, queued, retrying → unconfirmed: only when the store was restored from an older copy (ADR 54). What the
+    # copy holds as waiting may have been sent since.
+    Status.SCHEDULED: frozenset({Status.QUEUED, Status.EXPIRED, Status.CANCELLED, Status.UNCONFIRMED}),
     # queued → delivered, failed: only for a replayed job whose former life ended in doubt. A receipt shows that it had
     # arrived after all; or its deadline passes, and "expired" would promise that nothing was sent.
     Status.QUEUED: frozenset(
-        {Status.PROCESSING, Status.EXPIRED, Status.CANCELLED, Status.DELIVERED, Status.FAILED},
+        {
+            Status.PROCESSING,
+            Status.EXPIRED,
+            Status.CANCELLED,
+            Status.DELIVERED,
+            Status.FAILED,
+            Status.UNCONFIRMED,
+        },
     ),
     Status.PROCESSING: frozenset(
         {
@@ -47,6 +56,7 @@ ARROWS: dict[Status, frozenset[Status]] = {
             Status.DELIVERED,
             Status.SENT,
             Status.FAILED,
+            Status.UNCONFIRMED,
         }
     ),
     Status.SENT: frozenset({Status.DELIVERED, Status.FAILED}),

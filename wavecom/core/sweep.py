@@ -65,6 +65,7 @@ class Sweep:
         stalls: StallDetector,
         board: ProgressBoard,
         queues: Callable[[], Sequence[LaneQueue]] = lambda: QUEUES,
+        require_current: Callable[[], None] = lambda: None,
         batch: int = 1000,
         budget_seconds: float = 20.0,
     ) -> None:
@@ -78,6 +79,8 @@ class Sweep:
         self._board = board
         #: Those of every region; there may be more while this runs.
         self._queues = queues
+        #: Raises ``StoreError`` while nothing may be moved, though the store answers (``core.store_guard``).
+        self._require_current = require_current
         self._batch = batch
         self._budget_seconds = budget_seconds
         #: What is looked for -> until when (monotonic) it need not be.
@@ -93,6 +96,7 @@ class Sweep:
         report = SweepReport()
         deadline = self._clock.monotonic() + self._budget_seconds
         try:
+            self._require_current()
             for name, rest_seconds, finds in self._searches():
                 self._search(name, rest_seconds, finds, report, deadline)
         except StoreError as error:

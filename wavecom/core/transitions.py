@@ -13,6 +13,10 @@ from wavecom.errors import TransitionError
 #: ``Guard.token`` for "whoever holds it"; ``None`` there means "neither claimed nor replayed nor discarded yet".
 ANY_TOKEN: Final = "*"  # noqa: S105 - not a password
 
+#: A delivery message may come a little before its time (clocks differ); a job so close to its next attempt is claimed
+#: all the same.
+EARLY_CLAIM: Final = timedelta(seconds=2)
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:

@@ -50,7 +50,7 @@ CHECKS: Final = (
     Check("indexes", "missing, different, or none of ours", mongodb.check_indexes),
     Check("queues", "exchanges and queues: there, arguments as declared, consumed", rabbitmq.check_queues),
     Check("deliveries", "due work moves, as the sweep found a moment ago", redis.check_deliveries),
-    Check("restore", "MongoDB has what Redis answers repeated requests with", restore.check_restore),
+    Check("restore", "MongoDB is as recent as Redis remembers it, and has what it answers with", restore.check_restore),
     Check("callbacks", "this machine can read the secrets that callbacks are signed with", callbacks.check_callbacks),
     Check("login", "the identity provider answers and offers what is asked of it", sign_on.check_sign_on),
     Check(

@@ -142,6 +142,7 @@ def delivery_services(
         lag_since=lag.longest_since,
         preflights=preflights_of(suppression_check, blobs, router),
         on_rejected_recipients=suppressions.add_rejected,
+        require_current=foundation.store_guard.require_current,
     )
     follower = OverrideFollower(
         MongoOverrideStore(foundation.database),

@@ -25,6 +25,7 @@ from wavecom.core.progress import StallDetector
 from wavecom.core.receipt_counts import SentObserver
 from wavecom.core.receipt_processing import ReceiptProcessor
 from wavecom.core.region_attendance import Attendance, ConsumedLanes
+from wavecom.core.store_guard import StoreGuard
 from wavecom.core.sweep import Sweep
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.core.weight_adjustment import WeightAdjustment
@@ -74,6 +75,8 @@ class WorkerServices(ClosableServices):
     #: What the broker says of a queue; None when it can't be asked.
     look_at: Callable[[str], QueueState | None]
     progress: RedisProgress
+    #: Says while nothing may be sent, moved or published.
+    store_guard: StoreGuard
     #: How late this process runs.
     lag: LagMeter
     #: Set when the worker shuts down; ends every wait.
@@ -132,6 +135,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
             stalls=StallDetector(topology.queue_name, lambda stalled: DELIVERIES_STALLED.set(len(stalled))),
             board=progress,
             queues=lambda: queues.layout.lane_queues,
+            require_current=foundation.store_guard.require_current_and_beat,
         ),
         receipts=processor_of(
             settings,
@@ -162,6 +166,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
         delivery_messages=GroupCommit(publisher.publish),
         look_at=publisher.look_at,
         progress=progress,
+        store_guard=foundation.store_guard,
         lag=delivering.lag,
         stopping=delivering.stopping,
         close_callbacks=[delivering.close, foundation.close, *([] if tracing is None else [tracing.close])],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
+from prometheus_client import Gauge
 from pymongo.database import Database
 
 from wavecom.broker import topology
@@ -16,6 +17,7 @@ from wavecom.broker.delivery_queues import DeliveryQueues
 from wavecom.broker.publisher import RECHECK_SECONDS, AmqpPublisher
 from wavecom.core.connections import worker_pool
 from wavecom.core.engine import Policy
+from wavecom.core.store_guard import CHECK_SECONDS, StoreGuard
 from wavecom.periodic import Periodic
 from wavecom.providers.configuration import ProvidersConfig
 from wavecom.providers.factory import load_config
@@ -26,8 +28,14 @@ from wavecom.storage.mongo.client import connect as connect_mongo
 from wavecom.storage.mongo.client import default_database
 from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.mongo.stats import MongoStats
+from wavecom.storage.mongo.store_heartbeat import MongoStoreHeartbeat
 from wavecom.storage.redis.client import connect as connect_redis
+from wavecom.storage.redis.heartbeat_memory import RedisHeartbeatMemory
 from wavecom.storage.redis.receipt_counts import RedisReceiptCounter
+
+STORE_OLDER = Gauge(
+    "wavecom_store_older", "1 while MongoDB is an older copy of itself: nothing is sent until wavecom restore has run."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +56,8 @@ class WorkerFoundation(ClosableServices):
     delay_queues: DelayQueues
     redis_client: redis.Redis
     receipt_counter: RedisReceiptCounter
+    #: Holds what this process would send, move or publish while the store is an older copy of itself.
+    store_guard: StoreGuard
 
 
 def worker_foundation(settings: Settings) -> WorkerFoundation:
@@ -65,6 +75,14 @@ def worker_foundation(settings: Settings) -> WorkerFoundation:
     rechecking = Periodic(publisher.recheck, seconds=RECHECK_SECONDS, name="broker-recheck").start()
     redis_client = connect_redis(settings.redis_url)
     receipt_counter = RedisReceiptCounter(redis_client)
+    store_guard = StoreGuard(MongoStoreHeartbeat(database), RedisHeartbeatMemory(redis_client), clock)
+
+    def compare() -> None:
+        store_guard.check()
+        STORE_OLDER.set(store_guard.is_older)
+
+    compare()
+    comparing = Periodic(compare, seconds=CHECK_SECONDS, name="store-guard").start()
     return WorkerFoundation(
         settings=settings,
         config=config,
@@ -81,7 +99,9 @@ def worker_foundation(settings: Settings) -> WorkerFoundation:
         ),
         redis_client=redis_client,
         receipt_counter=receipt_counter,
+        store_guard=store_guard,
         close_callbacks=[
+            comparing.close,
             stats.close,
             receipt_counter.close,
             rechecking.close,

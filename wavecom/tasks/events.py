@@ -20,7 +20,8 @@ _is_running = threading.Lock()
 @shared_task(name=topology.PUBLISH_EVENTS_TASK, ignore_result=True, send_events=False)
 def publish_events() -> None:
     """One run. Beat sends a tick every second; several workers at once do no harm, and one needs no second run."""
-    if not _is_running.acquire(blocking=False):
+    # What an older copy holds as unpublished was published before, at positions that readers have passed.
+    if services().store_guard.is_held or not _is_running.acquire(blocking=False):
         return
     try:
         services().events.publication.run()
@@ -48,6 +49,8 @@ def publish_events() -> None:
 )
 def send_callbacks(callback_id: str) -> None:
     """One turn of one callback; whether there is anything to do is decided by the store."""
+    if services().store_guard.is_held:
+        return
     services().events.sending.run(callback_id)
 
 

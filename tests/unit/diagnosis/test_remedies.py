@@ -11,7 +11,12 @@ from tests.documented_commands import check_command, words_of
 
 PACKAGE = Path(wavecom.__file__).parent
 #: What stands for a value that is only known when the command runs, by the command's beginning.
-EXAMPLES = {"wavecom start ": "worker", "wavecom providers check ": "gateway"}
+EXAMPLES = {
+    "wavecom start ": "worker",
+    "wavecom providers check ": "gateway",
+    "wavecom restore --copied-at ": "2026-03-14T09:00:00Z",
+    "wavecom unconfirmed list --until ": "2026-03-14T09:00:00Z",
+}
 
 
 def commands() -> Iterator[str]:

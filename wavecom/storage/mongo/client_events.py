@@ -16,7 +16,7 @@ from pymongo.read_concern import ReadConcern
 from wavecom.core.client_events import RECORDING_DELAY, ClientEvent, UnpublishedEvents
 from wavecom.core.job import JobError, JobId, Trace
 from wavecom.core.lanes import Channel
-from wavecom.core.states import Status
+from wavecom.core.states import NOT_FINAL, Status
 from wavecom.storage.mongo.client import durable
 from wavecom.storage.mongo.documents import Document, decode_json
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, reading, writing
@@ -33,6 +33,9 @@ _DISORDER = timedelta(minutes=1)
 _NEAR = 500
 #: Jobs whose events are taken out with one update.
 _GROUP = 100
+
+#: Jobs that may get another event.
+_NOT_OVER = sorted(NOT_FINAL | {Status.FAILED})
 
 _FOR_EVENTS = {"_id": 0, "payload": 0, "to": 0, "logs": 0, "writes": 0, "labels": 0}
 
@@ -76,6 +79,12 @@ class MongoRecordedEvents:
                 for start in range(0, len(job_ids), _GROUP)
             ]
             self._jobs.bulk_write(writes, ordered=False)
+
+    def leave_out_versions(self, count: int) -> None:
+        """See ``wavecom.core.store_recovery.EventVersions``. Those that nobody has published yet get new ones, too."""
+        where = {"status": {"$in": _NOT_OVER}, "eventVersion": {"$exists": True}}
+        with writing():
+            self._jobs.update_many(where, {"$inc": {"eventVersion": count}})
 
     def _readable(self, documents: Sequence[Document]) -> Iterator[UnpublishedEvents]:
         """What a release that is newer, or somebody by hand, has written costs itself alone."""
@@ -163,12 +172,26 @@ class MongoEventLog:
         """See the port."""
         where = {"_id": {"$in": list(accounts)}, "lastPosition": {"$exists": True}}
         with reading():
-            return {each["_id"]: int(each["lastPosition"]) for each in self._accounts.find(where, {"lastPosition": 1})}
+            return {each["_id"]: _last_given(each) for each in self._accounts.find(where)}
 
     def bounds(self, account: str) -> tuple[int, int]:
         """See the port."""
         with reading():
             return self._bounds(account)
+
+    def leave_out_positions(self, count: int) -> None:
+        """See the port."""
+        for account in self._all_accounts():
+            with writing():
+                last = self._bounds(account)[1]
+                # An account that has had no event since an earlier leap still has the one before that as its last.
+                known = self._accounts.find_one({"_id": account}) or {}
+                gap = {"from": _last_given(known | {"lastPosition": last}), "to": last + count}
+                self._accounts.update_one({"_id": account}, {"$set": {"lastPosition": last + count, "gap": gap}})
+
+    def _all_accounts(self) -> list[str]:
+        with reading():
+            return [each["_id"] for each in self._accounts.find({"lastPosition": {"$exists": True}}, {"_id": 1})]
 
     def _position_before(self, account: str, moment: datetime) -> int:
         """A position behind which all events stand that were published since ``moment``; not many others do.
@@ -223,6 +246,12 @@ class MongoEventAccountStore:
                 known = self._accounts.find_one({"_id": account}) or {}
         since: datetime = known["recordedSince"]
         return since
+
+
+def _last_given(account: Document) -> int:
+    """The last position that an event has, as an account's document has it: not one that was left out."""
+    last, gap = int(account["lastPosition"]), account.get("gap")
+    return int(gap["from"]) if gap is not None and gap["to"] == last else last
 
 
 def _with_ids(events: Sequence[ClientEvent]) -> Document:

@@ -211,6 +211,7 @@ SHARD_KEYS: dict[str, tuple[str, ...] | None] = {
     "event_accounts": None,
     "migrations": None,
     "provider_overrides": None,
+    "store_heartbeat": None,
     "templates": None,
     "queue_layouts": None,
     "users": None,

@@ -78,6 +78,11 @@ class MongoSessionStore:
         with writing():
             return self._sessions.delete_many({"keyId": key_id}).deleted_count
 
+    def end_all(self) -> int:
+        """See the port."""
+        with writing():
+            return self._sessions.delete_many({}).deleted_count
+
     def all(self) -> list[SessionRecord]:
         """See the port."""
         with reading():

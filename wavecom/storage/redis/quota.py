@@ -17,6 +17,7 @@ from prometheus_client import Counter
 from wavecom.batching import GroupCommit
 from wavecom.core.quota import DAILY, DAY_SECONDS, NAME_SECONDS, RATE, Limits, QuotaDecision, QuotaRequest, StoredAnswer
 from wavecom.errors import LimitStatus, UnavailableError
+from wavecom.storage.redis.kept_answers import ANSWERS, ORDER
 from wavecom.storage.redis.quota_share import QuotaShare
 from wavecom.storage.redis.scripts import RedisScripts
 
@@ -36,8 +37,6 @@ KEEP_SECONDS = 86_400
 #: And how many, some 400 bytes each: they must not take the memory that limits need.
 ANSWERS_LIMIT = 100_000
 _PREFIX = "wavecom:quota:"
-_ANSWERS = "wavecom:answer:"
-_ORDER = "wavecom:answers"
 _WRITE_SECONDS = 0.05
 _UNWRITTEN_LIMIT = 10_000
 _BATCH = 500
@@ -193,7 +192,7 @@ class RedisQuotas:
     def _remember(self, answers: Sequence[tuple[str, StoredAnswer]]) -> None:
         values = [orjson.dumps([each.fingerprint, each.job_id, each.body]).decode() for _, each in answers]
         arguments = {"keep": KEEP_SECONDS, "most": self._answers_limit, "values": values}
-        self._scripts.run("remember", [_ORDER, *(_ANSWERS + name for name, _ in answers)], arguments)
+        self._scripts.run("remember", [ORDER, *(ANSWERS + name for name, _ in answers)], arguments)
 
 
 def _adjustments(changes: Sequence[_Change]) -> list[dict[str, Any]]:
@@ -207,15 +206,8 @@ def _count_keys(budget: str) -> tuple[str, str]:
     return f"{_PREFIX}rate:{budget}", f"{_PREFIX}daily:{budget}"
 
 
-def latest_answered_jobs(client: redis.Redis, count: int) -> list[str]:
-    """The ids of the jobs that the latest ``count`` kept answers name, for a diagnosis. Raises ``redis.RedisError``."""
-    names: Any = client.lrange(_ORDER, -count, -1)
-    values: Any = client.mget(names) if names else []
-    return [orjson.loads(value)[1] for value in values if value is not None]
-
-
 def _keys(request: QuotaRequest) -> list[str]:
-    answer = [_ANSWERS + request.names[0]] if request.wants_answer else []
+    answer = [ANSWERS + request.names[0]] if request.wants_answer else []
     names = () if request.limits.is_unlimited else request.names
     return [*_count_keys(request.budget), *answer, *(f"{_PREFIX}name:{name}" for name in names)]
 

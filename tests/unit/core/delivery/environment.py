@@ -32,6 +32,7 @@ from wavecom.core.lanes import Channel
 from wavecom.core.pauses import DestinationPauses, ProviderPauses
 from wavecom.core.ports import TEST_SANDBOX, Message, OnResult, Permit
 from wavecom.core.preflights import Preflight
+from wavecom.errors import StoreError
 
 
 class DeliveryEnvironment:
@@ -63,6 +64,7 @@ class DeliveryEnvironment:
         tokens = itertools.count(1)
         self.blobs = blobs or MemoryBlobStore()
         writer = make_writer(self.jobs, self.clock, publisher=self.publisher, stats=self.stats, observers=observers)
+        self.is_store_older = False
         self.delivery = Delivery(
             jobs=self.jobs,
             writer=writer,
@@ -88,7 +90,12 @@ class DeliveryEnvironment:
                 DestinationPauses(self.route),
             ],
             on_rejected_recipients=on_rejected_recipients,
+            require_current=self._require_current,
         )
+
+    def _require_current(self) -> None:
+        if self.is_store_older:
+            raise StoreError("an older copy")
 
     def job(self, **overrides: Any) -> Job:
         job = make_job(**overrides)

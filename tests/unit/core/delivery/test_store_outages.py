@@ -128,6 +128,24 @@ def test_nothing_is_sent_while_the_store_is_away_and_the_message_is_given_back_a
     assert provider.messages == []
 
 
+def test_nothing_is_claimed_of_a_store_that_is_an_older_copy_until_it_is_settled() -> None:
+    environment, _, provider = environment_with_a_shaky_store()
+    job = environment.job()
+    environment.is_store_older = True
+    seen: list[Status] = []
+
+    def settle() -> None:
+        seen.append(environment.read(job).status)
+        environment.is_store_older = False
+
+    environment.patience.on_wait = settle
+
+    environment.deliver(job)
+
+    assert seen == [Status.QUEUED]
+    assert len(provider.messages) == 1
+
+
 def test_a_message_is_given_back_after_ten_minutes_without_a_store() -> None:
     environment, store, provider = environment_with_a_shaky_store()
     job = environment.job()

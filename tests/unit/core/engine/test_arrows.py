@@ -20,6 +20,7 @@ from wavecom.core.engine import (
     DueReached,
     Event,
     ReplayRequested,
+    StoreRestored,
     Transition,
     decide,
 )
@@ -78,6 +79,7 @@ def steps(scene: Scene) -> Iterator[Scene]:
             yield from written(scene, job, event, now)
     if job.replays == 0:
         yield from written(scene, job, ReplayRequested(too_late + LIFE, accepts_duplicate=True), too_late)
+    yield from written(scene, job, StoreRestored(before=too_late), in_time)
     if len(scene.held) < 2:
         claim = make_claim(f"{job.replays}-{job.attempts}-{len(scene.held)}", lease_until=in_time)
         for after in written(scene, job, ClaimRequested(claim), in_time):

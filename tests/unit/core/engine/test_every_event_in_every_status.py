@@ -19,6 +19,7 @@ from wavecom.core.engine import (
     Parked,
     ReplayRequested,
     SettleRequested,
+    StoreRestored,
     decide,
 )
 from wavecom.core.job import Job, Outcome, UnknownOutcomePolicy
@@ -232,6 +233,21 @@ EXPECTED: dict[str, tuple[Event, dict[Status, str]]] = {
             Status.FAILED: Status.FAILED,
             Status.EXPIRED: NOT_FAILED,
             Status.CANCELLED: NOT_FAILED,
+        },
+    ),
+    "store restored": (
+        StoreRestored(before=WHEN_DUE),
+        {
+            Status.SCHEDULED: Status.UNCONFIRMED,
+            Status.QUEUED: Status.UNCONFIRMED,
+            Status.PROCESSING: Status.UNCONFIRMED,
+            Status.RETRYING: Status.UNCONFIRMED,
+            Status.SENT: IGNORED,
+            Status.UNCONFIRMED: IGNORED,
+            Status.DELIVERED: IGNORED,
+            Status.FAILED: IGNORED,
+            Status.EXPIRED: IGNORED,
+            Status.CANCELLED: IGNORED,
         },
     ),
     "dead-lettered": (

@@ -26,6 +26,7 @@ from wavecom.core.engine import (
     Parked,
     ReplayRequested,
     SettleRequested,
+    StoreRestored,
     Transition,
     decide,
     decide_receipt,
@@ -168,6 +169,11 @@ class JobLifecycle(RuleBasedStateMachine):
         transition = self.decide(job, event)
         if transition is not None:
             self.put(transition, is_slow=is_slow, told=lambda is_written: is_written and self.publish(transition))
+
+    @rule(pick=picks, is_slow=rarely)
+    def hold_after_a_restore(self, pick: int, is_slow: bool) -> None:
+        event = StoreRestored(before=self.environment.now + timedelta(seconds=1))
+        self.put(self.decide(self.job(pick), event), is_slow=is_slow)
 
     # --- workers --------------------------------------------------------------------------------------------------
 

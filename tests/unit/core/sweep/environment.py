@@ -78,6 +78,7 @@ class SweepEnvironment:
         self.stats = CountingStats()
         self.board = FakeProgressBoard()
         self.said: list[Collection[str]] = []
+        self.is_store_older = False
         self.sweep = Sweep(
             jobs=self.jobs,
             writer=make_writer(self.jobs, self.clock, publisher=self.publisher, stats=self.stats),
@@ -88,8 +89,13 @@ class SweepEnvironment:
             stalls=StallDetector(queue_name, self.said.append),
             board=self.board,
             queues=lambda: layout.lane_queues,
+            require_current=self._require_current,
             batch=batch,
         )
+
+    def _require_current(self) -> None:
+        if self.is_store_older:
+            raise StoreError("an older copy")
 
     def job(self, **overrides: Any) -> Job:
         job = make_job(**overrides)

@@ -155,6 +155,25 @@ def test_after_the_store_was_away_leases_are_left_alone_for_one_lease() -> None:
     assert environment.read(job).status is Status.RETRYING
 
 
+def test_of_a_store_that_is_an_older_copy_nothing_is_moved_or_published() -> None:
+    environment = SweepEnvironment()
+    scheduled = environment.job(status=Status.SCHEDULED, send_at=NOW, due_at=NOW)
+    queued = environment.job(queued_at=later(-31), due_at=later(-1))
+    lapsed = environment.job(status=Status.PROCESSING, claim=make_claim(lease_until=later(-1)), due_at=later(-1))
+    environment.is_store_older = True
+
+    environment.sweep.run()
+
+    assert environment.jobs.writes == 0
+    assert environment.published() == []
+    environment.is_store_older = False
+    environment.sweep.run()
+    assert environment.read(scheduled).status is Status.QUEUED
+    assert set(environment.published()) == {scheduled.job_id, queued.job_id}
+    # Its worker could not record anything meanwhile, as while a store is away.
+    assert environment.read(lapsed).status is Status.PROCESSING
+
+
 class SlowReader(Store):
     """What it has found may have been moved by another sweep before it is here."""
 
