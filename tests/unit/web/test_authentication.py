@@ -147,7 +147,9 @@ QUERIES = {
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), CALLS)
-def test_each_call_needs_its_scope(method: str, path: str, scope: KeyScope, environment: WebEnvironment) -> None:
+def test_each_call_needs_a_key_with_its_scope(
+    method: str, path: str, scope: KeyScope, environment: WebEnvironment
+) -> None:
     statuses = {"retry": Status.FAILED, "settle": Status.UNCONFIRMED}
     job = make_job(client="default", status=statuses.get(path.rsplit("/", 1)[-1], Status.QUEUED))
     environment.jobs.insert([job])
@@ -176,9 +178,11 @@ def test_each_call_needs_its_scope(method: str, path: str, scope: KeyScope, envi
         version=1,
     )
 
+    unknown = [environment.client(key).open(path, **call) for key in (None, "a key that nobody has made")]
     refused = environment.client("a key without the scope").open(path, **call)
     let_through = environment.client("a key with just the scope").open(path, **call)
 
+    assert [(each.status_code, each.json["code"]) for each in unknown] == [(401, "unauthenticated")] * 2
     assert (refused.status_code, refused.json["code"]) == (403, "forbidden")
     assert scope in refused.json["detail"]
     # Here is no providers file, so who may change providers is told that there is none of this name.
