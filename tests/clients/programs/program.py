@@ -45,7 +45,7 @@ accepted = send(
         payload=wavecom.EmailPayload(
             subject="Your receipt",
             text="Thank you.",
-            reply_to=wavecom.Mailbox("bank@example.com"),
+            reply_to=wavecom.Mailboxes("bank@example.com"),
             attachments=[
                 wavecom.Attachment(
                     filename="receipt.pdf",
