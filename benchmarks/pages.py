@@ -32,6 +32,8 @@ from benchmarks.listing import store
 from harness.programs import mongo_server
 from tests.e2e.pages.served import QuietHandler, chromium, in_one_piece
 from wavecom.local.servers import PrivateMongo, PrivateRedis
+from wavecom.observability import configure_logging
+from wavecom.services.web import web_services
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import connect, default_database
 from wavecom.storage.mongo.indexes import ensure_indexes
@@ -96,6 +98,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each page is opened")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args()
+    configure_logging("error", "web")
     figures: list[PageFigure] = []
     for count in options.jobs:
         with _served(count) as address, chromium() as browser:
@@ -127,7 +130,8 @@ def _served(count: int) -> Iterator[str]:
         database = default_database(connect(mongo.url))
         ensure_indexes(database)
         store(database["jobs"], count, 0.5)
-        app: Any = in_one_piece(create_app(settings))
+        services = web_services(settings, database)
+        app: Any = in_one_piece(create_app(settings, services))
         server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=QuietHandler)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -137,6 +141,7 @@ def _served(count: int) -> Iterator[str]:
             server.shutdown()
             thread.join()
             server.server_close()
+            services.close()
 
 
 def measure(browser: Browser, address: str, count: int, rounds: int) -> Iterator[PageFigure]:

@@ -46,6 +46,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Browser:
     busy(environment)
     for number in range(100):
         environment.user(f"user-{number}", Role.VIEWER)
+        environment.sessions.open(f"user user-{number}", password_mark="m", address="2001:db8::1", browser="b" * 200)
     environment.audit_entries.entries = [
         {"entryId": f"e-{number}", "action": "replay", "operator": "ada@ops", "startedAt": NOW, "reason": "r" * 200}
         for number in range(300)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 from tests.unit.web.dashboard.environment import KEY, READ_ONLY_KEY, Browser, DashboardEnvironment
 
 
@@ -21,6 +24,25 @@ def test_the_operator_sees_every_session_and_which_is_this_one(
     assert "2 open" in page
     assert page.count("This one") == 1
     assert page.count(">End</button>") == 1
+
+
+def test_a_long_list_has_pages(environment: DashboardEnvironment, browser: Browser) -> None:
+    opened = ["operator"]
+    for number in range(59):
+        environment.clock.advance(0.001 if number % 7 else 0)
+        environment.sessions.open(f"user user-{number:02}", password_mark="m")
+        opened.append(f"user user-{number:02}")
+
+    first = browser.get("/sessions").text
+    [older] = re.findall(r'href="([^"]+)" rel="next"', first)
+    second = browser.get(html.unescape(older)).text
+
+    shown = [re.findall(r"<span>(user user-\d\d|operator)</span>", page) for page in (first, second)]
+    assert [len(each) for each in shown] == [50, 10]
+    assert sorted([*shown[0], *shown[1]]) == sorted(opened)
+    assert "60 open" in first
+    assert "60 open" in second
+    assert 'rel="next"' not in second
 
 
 def test_a_session_is_ended_by_its_button_and_written_down(environment: DashboardEnvironment, browser: Browser) -> None:
