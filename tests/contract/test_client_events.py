@@ -22,13 +22,15 @@ from wavecom.core.client_events import (
 )
 from wavecom.core.engine import AttemptFinished, CancelRequested, DueReached, Event, Transition, decide
 from wavecom.core.event_publication import EventPublication
-from wavecom.core.job import Job, JobError, Outcome, Reason
+from wavecom.core.job import Job, JobError, Outcome, Reason, Trace
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 from wavecom.storage.mongo.client_events import MongoEventAccountStore, MongoEventLog, MongoRecordedEvents
 from wavecom.storage.mongo.jobs import MongoJobRepository
 
 Documents = Database[dict[str, Any]]
+
+TRACE = Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
 
 
 def make_event(version: int = 1, **overrides: Any) -> ClientEvent:
@@ -108,6 +110,7 @@ def test_an_event_comes_back_as_it_was_appended(log: EventLog) -> None:
         next_attempt_at=later(4),
         idempotency_key="order-42",
         metadata={"$ref": "A-42", "a.b": 1, "paid": True},
+        trace=TRACE,
     )
 
     log.append("acme", [event])
@@ -278,7 +281,7 @@ def _record(job: Job, **answer: Any) -> Transition:
 def test_a_job_that_records_events_has_one_for_each_status_that_its_client_sees(
     jobs: MongoJobRepository, published: Published
 ) -> None:
-    job = make_job(records_events=True, metadata={"order": "A-42"}, idempotency_key="k", fingerprint="f")
+    job = make_job(records_events=True, metadata={"order": "A-42"}, idempotency_key="k", fingerprint="f", trace=TRACE)
     jobs.insert([job])
     [claimed] = _claimed(jobs, job)
     jobs.apply([_record(claimed, outcome=Outcome.REJECTED, reason=Reason.RECIPIENT_GONE, code="http_410")])
@@ -290,6 +293,7 @@ def test_a_job_that_records_events_has_one_for_each_status_that_its_client_sees(
     assert failed.error is not None
     assert failed.error.code == "recipient_gone"
     assert (failed.metadata, failed.idempotency_key) == ({"order": "A-42"}, "k")
+    assert {accepted.trace, failed.trace} == {TRACE}
 
 
 def test_a_job_that_records_none_has_none(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.factories import NOW, later, make_job, make_job_id
-from wavecom.core.job import Claim, Job, JobError, LogEntry, TemplateUse, UnknownOutcomePolicy
+from wavecom.core.job import Claim, Job, JobError, LogEntry, TemplateUse, Trace, UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import JobFilter, JobRepository
 from wavecom.core.states import Status
@@ -45,6 +45,7 @@ def _with_every_field() -> Job:
         purge_at=later(days=30),
         records_events=True,
         template=TemplateUse("order", 3, "de"),
+        trace=Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "aaaaaaaaaaaaaaaa"),
         logs=(LogEntry(NOW, "accepted"), entry),
         log_count=3,
     )
