@@ -117,8 +117,7 @@ class LocalGate:
     def paused(self) -> Mapping[str, float]:
         """See ``RoutingGate``."""
         now = self._monotonic()
-        lasting = {name: state.pause.until - now for name, state in self._providers.items()}
-        return {name: seconds for name, seconds in lasting.items() if seconds > 0}
+        return {name: until - now for name, state in self._providers.items() if (until := state.pause.until) > now}
 
     def snapshot(self) -> list[ProviderHealth]:
         """See ``RoutingGate``."""

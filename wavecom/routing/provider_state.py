@@ -159,10 +159,11 @@ class ProviderState:
                 0.0, self._throttled_until - now, self._open_until - now, self._caches[priority].wait_seconds(now)
             )
 
-    def paused_seconds(self) -> float:
-        """For how long nobody may call it, as it or an operator wants it; 0: it is not paused."""
+    @property
+    def paused_until(self) -> float:
+        """Nobody may call it before, in seconds of the monotonic clock, as it or an operator wants it."""
         # One value, read at once: no lock, for every job asks.
-        return max(0.0, self._throttled_until - self._monotonic())
+        return self._throttled_until
 
     def health(self, in_flight: int) -> ProviderHealth:
         """For pages."""

@@ -121,8 +121,8 @@ class RedisGate:
         """See ``RoutingGate``."""
         if self._is_degraded:
             return self._fallback.paused()
-        lasting = {name: state.paused_seconds() for name, state in self._states.items()}
-        return {name: seconds for name, seconds in lasting.items() if seconds > 0}
+        now = self._monotonic()
+        return {name: until - now for name, state in self._states.items() if (until := state.paused_until) > now}
 
     def set_pause(self, provider: str, seconds: float, reason: str) -> None:
         """Let nobody of the fleet call it for ``seconds``; of this process alone, while Redis is away."""

@@ -223,9 +223,9 @@ class Router:
 
     def destination_waits(self, job: Job) -> Mapping[str, float]:
         """See ``core.pauses.PausingRoute``. Destinations are mail domains."""
-        destination = destination_of(job)
-        if not destination or not self._destinations.known or job.lane.is_test:
+        if not self._destinations.known or job.lane.is_test:
             return {}
+        destination = destination_of(job)
         waits = {
             provider: self._destinations.wait_seconds(provider, destination) for provider in self._providers_of(job)
         }

@@ -1,4 +1,4 @@
-"""A provider's weight follows its receipts: from beat's schedule through a whole ops worker, over real servers."""
+"""Weights follow receipts, and workers what people set, pauses too: through whole workers, over real servers."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_beat_has_a_slow_provider_lose_weight_by_a_step(
 
 
 @pytest.mark.parametrize("worker_arguments", [[]], ids=["worker"], indirect=True)
-def test_a_weight_that_people_set_is_followed_by_a_running_worker_within_a_second(
+def test_what_people_set_is_followed_by_a_running_worker_within_a_second(
     celery_setup: CeleryTestSetup,
     submit: Callable[..., Job],
     read: Callable[[JobId], Job],
@@ -133,12 +133,27 @@ def test_a_weight_that_people_set_is_followed_by_a_running_worker_within_a_secon
         wait_until(lambda: all(read(each).status in FINAL for each in ids), "the jobs to settle")
         return {read(each).provider for each in ids}
 
+    def pass_a_second() -> None:
+        """What is promised, and no longer."""
+        stored_at = time.monotonic()
+        wait_until(lambda: time.monotonic() > stored_at + 1, "a second to pass")
+
     before = providers_of(30)
     overrides.set_weight("a", 0, "ada", "contract ends", jobs.now())
-    stored_at = time.monotonic()
-    # What is promised, and no longer.
-    wait_until(lambda: time.monotonic() > stored_at + 1, "a second to pass")
-    after = providers_of(30)
+    pass_a_second()
+    with_a_weight = providers_of(30)
+    # Of weight 0 it is called where no other may be.
+    overrides.set_pause("b", jobs.now() + timedelta(hours=1), "ada", "maintenance", jobs.now())
+    pass_a_second()
+    while_b_rests = providers_of(30)
+    overrides.set_pause("a", jobs.now() + timedelta(hours=1), "ada", "maintenance", jobs.now())
+    pass_a_second()
+    waiting = submit(type=Channel.SMS, to={"phone": "+4915112345678"}, payload={"text": "hello"}).job_id
+    pass_a_second()
+    while_both_rest = read(waiting)
+    overrides.set_pause("a", None, "ada", "done", jobs.now())
+    wait_until(lambda: read(waiting).status in FINAL, "the job that has waited")
 
-    assert before == {"a", "b"}
-    assert after == {"b"}
+    assert (before, with_a_weight, while_b_rests) == ({"a", "b"}, {"b"}, {"a"})
+    assert (while_both_rest.provider, while_both_rest.attempts) == (None, 0)
+    assert (read(waiting).provider, read(waiting).attempts) == ("a", 1)
