@@ -9,7 +9,7 @@ import pytest
 
 from wavecom.providers.base_http import BaseHttpProvider
 from wavecom.providers.configuration.options import checks_of
-from wavecom.providers.registry import CLASSES, provider_class
+from wavecom.providers.registry import CLASSES, RECEIPTS, provider_class
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -39,3 +39,14 @@ def test_a_page_names_every_key_and_every_code(type_name: str) -> None:
     assert set(checks_of(cls.options_class)) - COMMON - named == set()
     if issubclass(cls, BaseHttpProvider):
         assert set(cls.answers.codes) - named == set()
+
+
+@pytest.mark.parametrize("type_name", VENDORS)
+def test_a_page_leads_from_credentials_to_the_webhook_and_tells_answers_and_limits(type_name: str) -> None:
+    page = (DOCS / "providers" / f"{type_name}.md").read_text("utf-8")
+    headings = re.findall(r"^## (.*)", page, re.MULTILINE)
+
+    wanted = [r"Create these credentials|From an account to a message", r"What (the )?answers mean", r"Known limits"]
+    assert [each for each in wanted if not any(re.fullmatch(each, heading) for heading in headings)] == []
+    # Where to paste what the provider shall call.
+    assert (type_name not in RECEIPTS) or "/receipts/" in page

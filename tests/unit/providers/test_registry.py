@@ -58,6 +58,17 @@ def test_an_adapter_holds_little_beside_what_is_its_own() -> None:
     assert median(sizes.values()) <= 80, sizes
 
 
+@pytest.mark.parametrize("type_name", sorted(set(CLASSES) - {"apprise", "http", "sandbox", "smtp"}))
+def test_an_adapters_table_of_answers_names_the_page_that_it_comes_from(type_name: str) -> None:
+    [folder] = wavecom.providers.__path__
+    source = (Path(folder) / f"{type_name}.py").read_text("utf-8")
+
+    comments = re.findall(r"((?:^#: .*\n)+)^\w*ANSWERS\b.*= AnswerTable\(", source, re.MULTILINE)
+
+    assert len(comments) == source.count("= AnswerTable(") > 0
+    assert all("https://" in comment for comment in comments)
+
+
 def test_what_counts_as_a_line_of_an_adapter() -> None:
     source = '''
         """A docstring
