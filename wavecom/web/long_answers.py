@@ -14,13 +14,17 @@ Under another server (``flask run``, gunicorn) the parts are given to it as WSGI
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import select
+import termios
 import threading
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from flask import Response, request
@@ -41,6 +45,9 @@ MOST: Final = 16
 _THREADS: Final = 2
 #: How long the store is left alone that was away.
 _AWAY_SECONDS: Final = 1.0
+#: How often, and how many times, it is looked whether the server has begun to read.
+_LOOK_SECONDS: Final = 0.01
+_LOOKS: Final = 1000
 
 #: In the environ: the long answers of the server that can have some, and the one that the view has begun.
 _OFFERED: Final = "wavecom.long_answers"
@@ -103,26 +110,22 @@ class LongAnswers:
     ) -> None:
         reading, writing = os.pipe()
         pipe = await self._writer(writing)
-        gone = self._loop.create_task(_gone(proto))
         try:
-            proto.response_file(status, headers, f"/dev/fd/{reading}")
-            part: bytes | None = beginning
-            while part is not None and not gone.done():
+            try:
+                pipe.write(beginning)
+                proto.response_file(status, headers, f"/dev/fd/{reading}")
+                await _until_opened(reading, pipe, len(beginning))
+            finally:
+                # From now on the server alone reads: that it has closed its end tells that the client has gone.
+                os.close(reading)
+            await pipe.drain()
+            while (part := await self._next(answer, writing)) is not None:
                 pipe.write(part)
-                drained = self._loop.create_task(pipe.drain())
-                await asyncio.wait({drained, gone}, return_when=asyncio.FIRST_COMPLETED)
-                if gone.done():
-                    drained.cancel()
-                    break
-                part = await self._next(answer, gone)
-            if part is None:
-                pipe.close()
-            # Until all is read it keeps its place, and one that can't go on until its client gives up.
-            await gone
+                await pipe.drain()
+            pipe.close()
+        except OSError:
+            pass  # The client has gone.
         finally:
-            gone.cancel()
-            # What is still to be written then meets a pipe that nobody reads.
-            os.close(reading)
             if not pipe.transport.is_closing():
                 pipe.transport.abort()
 
@@ -130,10 +133,15 @@ class LongAnswers:
         transport, protocol = await self._loop.connect_write_pipe(
             asyncio.streams.FlowControlMixin, os.fdopen(descriptor, "wb", buffering=0)
         )
+        # A drain then ends when all is in the pipe.
+        transport.set_write_buffer_limits(0)
         return asyncio.StreamWriter(transport, protocol, None, self._loop)
 
-    async def _next(self, answer: LongAnswer, gone: asyncio.Task[None]) -> bytes | None:
-        """The next part; None after the last. Waits while the store is away, and after a bug until ``gone``."""
+    async def _next(self, answer: LongAnswer, writing: int) -> bytes | None:
+        """The next part; None after the last. Waits while the store is away, and after a bug until the client goes.
+
+        Raises ``BrokenPipeError`` where it has gone.
+        """
         made: list[bytes | None] = []
         failed: list[Exception] = []
 
@@ -143,17 +151,17 @@ class LongAnswers:
             except Exception as error:  # noqa: BLE001 - looked at below, on the loop
                 failed.append(error)
 
-        while not gone.done():
-            await self._threads.submit(make)
+        is_broken = False
+        while _has_reader(writing):
+            if not is_broken:
+                await self._threads.submit(make)
             if made:
                 return made[0]
-            error = failed.pop()
-            if not isinstance(error, StoreError):
+            if failed and not isinstance(error := failed.pop(), StoreError):
+                is_broken = True
                 log.error("long_answer_failed", exc_info=error)
-                await gone
-                break
-            await asyncio.wait({gone}, timeout=_AWAY_SECONDS)
-        return b""
+            await asyncio.sleep(_AWAY_SECONDS)
+        raise BrokenPipeError
 
 
 def long_answer(beginning: bytes, rest: Iterator[bytes] | None, *, owner: str, mimetype: str) -> Response:
@@ -182,5 +190,22 @@ def begun(environ: WSGIEnvironment) -> LongAnswer | None:
     return found
 
 
-async def _gone(proto: Any) -> None:
-    await proto.client_disconnect()
+async def _until_opened(reading: int, pipe: asyncio.StreamWriter, written: int) -> None:
+    """Until the server has read some of what was written: by then it has an end of the pipe of its own.
+
+    Raises ``BrokenPipeError`` where it does not come to that: its client has gone before.
+    """
+    unread = array("i", [0])
+    for _ in range(_LOOKS):
+        fcntl.ioctl(reading, termios.FIONREAD, unread)
+        if unread[0] + pipe.transport.get_write_buffer_size() < written:
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+    raise BrokenPipeError
+
+
+def _has_reader(writing: int) -> bool:
+    """Whether anybody may still read what goes into this end of a pipe."""
+    look = select.poll()
+    look.register(writing, 0)
+    return not look.poll(0)

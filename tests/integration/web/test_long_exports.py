@@ -14,6 +14,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from tests.factories import NOW
+from tests.waiting import wait_until
 from tests.web_process import WebProcess
 from wavecom.core.lanes import Channel
 from wavecom.core.suppressions import NewSuppression, SuppressionScope, SuppressionSource
@@ -40,6 +41,7 @@ def web(tmp_path: Path, amqp_url: str, redis_url: str, mongodb_uri: str) -> Iter
 
 def fill(database: Database[dict[str, Any]]) -> None:
     """A list of ``ROWS`` entries, each as the store writes one."""
+    database["suppressions"].delete_many({})
     new = NewSuppression(
         account="default",
         channel=Channel.PUSH,
@@ -67,6 +69,22 @@ def export(web: WebProcess) -> requests.Response:
     return requests.get(f"{web.url}/api/suppressions/export", headers=web.authorization, stream=True, timeout=60)
 
 
+def begins_and_leaves(web: WebProcess) -> bool:
+    """Whether there was a place; its client has read a little of the list and has gone."""
+    with export(web) as left:
+        if left.status_code == 200:
+            next(left.iter_content(100))
+        return left.status_code == 200
+
+
+def is_read(session: requests.Session, web: WebProcess, whole: list[str]) -> bool:
+    """Whether there was a place; the whole list is in ``whole`` then."""
+    answer = session.get(f"{web.url}/api/suppressions/export", headers=web.authorization, timeout=60)
+    if answer.status_code == 200:
+        whole.append(answer.text)
+    return answer.status_code == 200
+
+
 @pytest.mark.timeout(180)
 def test_a_long_list_is_one_stream_and_what_nobody_reads_is_not_made(
     web: WebProcess, database: Database[dict[str, Any]]
@@ -87,7 +105,18 @@ def test_a_long_list_is_one_stream_and_what_nobody_reads_is_not_made(
     assert [row["recipient"] for row in rows] == [f"token-{number}" for number in reversed(range(ROWS))]
     assert {row["reason"] for row in rows[-1000:]} == {"changed meanwhile"}
 
+    # A key has two at once: clients that left, and one that keeps its connection, take no place any more.
+    database["suppressions"].delete_many({"_id": {"$gte": f"{2500:08}"}})
+    for _ in range(4):
+        wait_until(lambda: begins_and_leaves(web), "a place for an export")
+    with requests.Session() as session:
+        whole: list[str] = []
+        for _ in range(4):
+            wait_until(lambda: is_read(session, web, whole), "a place for an export")
+        assert [len(each.splitlines()) for each in whole] == [2501] * 4
+
     # A process that dies in the middle ends no answer: what came of it does not pass for the whole list.
+    fill(database)
     with export(web) as cut:
         chunks = cut.iter_content(65_536)
         next(chunks)

@@ -34,22 +34,20 @@ class Parts(Iterator[bytes]):
 
 
 class FileConnection:
-    """As granian: opens the file that it is given, and reads it when its peer does."""
+    """As granian: opens the file that it is given and begins to read it, and goes on when its peer does."""
 
     def __init__(self) -> None:
         self.data = b""
         self.is_ended = False
-        self._is_gone = asyncio.Event()
         self._file: int | None = None
 
     def response_file(self, status: int, headers: list[tuple[str, str]], path: str) -> None:
         self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-
-    async def client_disconnect(self) -> None:
-        await self._is_gone.wait()
+        self.data = os.read(self._file, 4)
 
     def leave(self) -> None:
-        self._is_gone.set()
+        assert self._file is not None
+        os.close(self._file)
 
     async def read_all(self) -> None:
         """Read to the end, or for a moment where none comes."""
@@ -68,7 +66,6 @@ class FileConnection:
             self.data += data
             self.is_ended = not data
         os.close(self._file)
-        self._is_gone.set()
         return False
 
 
@@ -130,7 +127,11 @@ def test_an_answer_waits_while_the_store_is_away(monkeypatch: pytest.MonkeyPatch
     on_loop(test)
 
 
-def test_an_answer_that_can_not_go_on_has_no_end_and_is_over_when_its_client_goes() -> None:
+def test_an_answer_that_can_not_go_on_has_no_end_and_is_over_when_its_client_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(long_answers, "_AWAY_SECONDS", 0.01)
+
     async def test(answers: LongAnswers) -> None:
         connection = FileConnection()
         task = serving(answers, connection, Parts(3, ValueError("a bug")))
@@ -140,6 +141,22 @@ def test_an_answer_that_can_not_go_on_has_no_end_and_is_over_when_its_client_goe
 
         connection.leave()
         await task
+
+    on_loop(test)
+
+
+def test_a_client_that_goes_before_the_server_reads_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_answers, "_LOOKS", 3)
+
+    class GoneConnection(FileConnection):
+        def response_file(self, status: int, headers: list[tuple[str, str]], path: str) -> None:
+            """Opens nothing."""
+
+    async def test(answers: LongAnswers) -> None:
+        parts = Parts(3)
+        await serving(answers, GoneConnection(), parts)
+
+        assert parts.made == 0
 
     on_loop(test)
 
