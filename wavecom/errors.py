@@ -72,6 +72,8 @@ class Problem:
     or ``file.toml:12``. ``message`` says what is wrong and how to put it right. ``code`` is stable.
     """
 
+    #: Of one input; it can hold thousands of mistakes, and nobody reads more than these.
+    LIMIT = 100
     where: str
     message: str
     code: str = "invalid"

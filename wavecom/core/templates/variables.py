@@ -19,7 +19,7 @@ TEXT_DEFAULT_LIMIT: Final = 1_000
 TEXT_LIMIT: Final = 20_000
 ITEMS_DEFAULT_LIMIT: Final = 100
 ITEMS_LIMIT: Final = 500
-_URL_LIMIT: Final = 2_000
+URL_LIMIT: Final = 2_000
 _DIGITS: Final = 15
 _DECIMALS: Final = 6
 _NAME: Final = re.compile(r"[a-z][A-Za-z0-9_]{0,49}")
@@ -109,7 +109,8 @@ def longest_examples_of(variables: Mapping[str, Variable]) -> dict[str, Any]:
 def values_of(
     variables: Mapping[str, Variable], given: Mapping[str, Any], where: str = "/variables"
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """What a template is rendered with, and what is wrong: each that is missing, unknown or of another type.
+    """What a template is rendered with, and what is wrong: each that is missing, unknown or of another type, at most
+    ``Problem.LIMIT``.
 
     ``where`` is a JSON pointer, in which ``*`` stands for a name in the middle.
     """
@@ -117,9 +118,12 @@ def values_of(
     problems: list[Problem] = []
     for name in given:
         if name not in variables:
-            known = ", ".join(variables) or "none"
-            pointer = _pointer(where, name)
-            problems.append(Problem(pointer, f"is no variable of this template; there are: {known}", "unknown_field"))
+            if len(problems) >= Problem.LIMIT:
+                return {}, problems
+            # Once: a hundred names in each of a thousand problems would be megabytes.
+            known = " either" if problems else f"; there are: {', '.join(variables) or 'none'}"
+            text = f"is no variable of this template{known}"
+            problems.append(Problem(_pointer(where, name), text, "unknown_field"))
     for name, variable in variables.items():
         value = given.get(name)
         pointer = _pointer(where, name)
@@ -129,7 +133,7 @@ def values_of(
                 problems.append(Problem(pointer, f"is missing; give {_must(variable)}", "required"))
             continue
         values[name] = _value(variable, value, pointer, problems)
-    return values, problems
+    return values, problems[: Problem.LIMIT]
 
 
 def _pointer(where: str, name: str) -> str:
@@ -201,6 +205,8 @@ def _list(variable: Variable, value: Any, where: str, problems: list[Problem]) -
         return []
     made: list[Any] = []
     for index, each in enumerate(value):
+        if len(problems) >= Problem.LIMIT:
+            break
         if variable.items is not None:
             made.append(_value(variable.items, each, f"{where}/{index}", problems))
         elif isinstance(each, Mapping):
@@ -223,12 +229,13 @@ def _text(value: Any, limit: int) -> str:
     return value
 
 
-def _number(value: Any) -> int | float:
+def _number(value: Any) -> int | Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _UnfitError
     if not math.isfinite(value) or abs(value) >= 10**_DIGITS:
         raise _UnfitError("must be a number below 10^15", "out_of_range")
-    return value
+    # By its shortest digits, as it was written: 19.9 equals an amount of "19.90".
+    return value if isinstance(value, int) else Decimal(repr(value))
 
 
 def _money(value: Any) -> Money:
@@ -265,7 +272,7 @@ def _date(value: Any) -> date:
 
 
 def _url(value: Any) -> str:
-    text = _text(value, _URL_LIMIT)
+    text = _text(value, URL_LIMIT)
     try:
         parts = urlsplit(text)
         is_web = parts.scheme in {"http", "https"} and bool(parts.hostname)

@@ -12,8 +12,6 @@ from marshmallow import ValidationError
 
 from wavecom.errors import Problem
 
-#: A body can hold thousands of mistakes; nobody reads more than these.
-PROBLEM_LIMIT = 100
 #: Looking for the nearest name costs time, which nobody may spend for us by the thousand.
 SUGGESTION_LIMIT = 10
 _TOKEN_LIMIT = 100
@@ -61,9 +59,9 @@ def refusal(code: FieldErrorCode, text: str) -> ValidationError:
 
 
 def problems(error: ValidationError, *, root: str = "") -> list[Problem]:
-    """Every error in ``error``, by JSON pointer (RFC 6901) below ``root``; at most ``PROBLEM_LIMIT``."""
+    """Every error in ``error``, by JSON pointer (RFC 6901) below ``root``; at most ``Problem.LIMIT``."""
     messages = error.messages if isinstance(error.messages, Mapping) else {"_schema": error.messages}
-    return list(islice(_walk(messages, root), PROBLEM_LIMIT))
+    return list(islice(_walk(messages, root), Problem.LIMIT))
 
 
 def _walk(messages: Mapping[Any, Any], where: str) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from wavecom.core.templates.variables import (
     longest_examples_of,
     values_of,
 )
+from wavecom.errors import Problem
 
 T = VariableType
 CHF = {"amount": "12.50", "currency": "CHF"}
@@ -130,3 +131,14 @@ def test_the_longest_examples_fill_what_the_declarations_allow() -> None:
     }
 
     assert longest_examples_of(variables) == {"name": "AminaAminaAm", "tags": ["a", "b", "a"], "count": 3}
+
+
+def test_problems_are_bounded_and_name_what_there_is_once() -> None:
+    variables = {f"name{index}": Variable(VariableType.TEXT, "a") for index in range(100)}
+    lines = {"lines": Variable(VariableType.LIST, [], fields=variables, max_items=500)}
+
+    _, found = values_of(variables, {f"x{index}": 1 for index in range(5_000)})
+    _, in_a_list = values_of(lines, {"lines": [{f"x{index}": 1 for index in range(100)}] * 500})
+
+    assert len(found) == len(in_a_list) == Problem.LIMIT
+    assert sum("there are: name0, name1," in each.message for each in found + in_a_list) == 2
