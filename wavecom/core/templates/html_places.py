@@ -80,7 +80,13 @@ class HtmlState:
         return replace(self, has_value=True) if self.mode == "value" and not self.has_value else self
 
 
-_TAG_OPEN = re.compile(r"<(/?)([A-Za-z][^\s/>]*)|<!--|<[!?]")
+#: Elements within each other. Each state holds them all, so to read deep HTML takes more than its length.
+_DEPTH_LIMIT: Final = 200
+#: Languages in which ``/>`` ends an element; HTML itself reads over it.
+_FOREIGN: Final = ("svg", "math")
+_BLANK: Final = re.compile(r"\s*\Z")
+_COMMENT_END: Final = re.compile(r"--!?>")
+_TAG_OPEN = re.compile(r"<(/?)([A-Za-z][^\s/>]*)|<!--(?P<empty>-?>)?|<[!?]")
 _IN_TAG = re.compile(
     r"""\s*(?:(?P<end>/?>)|/|(?P<name>[^\s"'<>/=]+)\s*(?:=\s*(?P<quote>["'])|=\s*(?P<bare>[^\s"'>]+)|(?P<none>)(?!\s*=)))"""
 )
@@ -100,8 +106,9 @@ def _text(state: HtmlState, text: str, position: int) -> tuple[HtmlState, int]:
         if text.endswith(("<", "</")):
             raise ValueError("has < before something that is put in; write &lt; for the sign itself")
         return state, len(text)
-    if found[0] == "<!--":
-        return replace(state, mode="comment"), found.end()
+    if found[0].startswith("<!--"):
+        # HTML ends <!--> and <!---> at once.
+        return state if found["empty"] else replace(state, mode="comment"), found.end()
     if found[2] is None:
         end = text.find(">", found.end())
         if end < 0:
@@ -112,7 +119,7 @@ def _text(state: HtmlState, text: str, position: int) -> tuple[HtmlState, int]:
 
 
 def _tag(state: HtmlState, text: str, position: int) -> tuple[HtmlState, int]:
-    if not text[position:].strip():
+    if _BLANK.match(text, position):
         return replace(state, is_between=True), len(text)
     found = _IN_TAG.match(text, position)
     if found is None:
@@ -140,13 +147,25 @@ def _after_tag(state: HtmlState, *, is_closed: bool) -> HtmlState:
             opened = opened[:last]
         elif element not in _OPTIONAL_END and element not in _VOID_ELEMENTS:
             raise ValueError(f"closes <{element}>, which is not open")
-    elif not is_closed and element not in _VOID_ELEMENTS:
+    elif element not in _VOID_ELEMENTS and not (is_closed and any(each in opened for each in _FOREIGN)):
         if element in _RAW_ELEMENTS or element == "title":
             return HtmlState(mode="raw", element=element, open_elements=opened, is_strict=state.is_strict)
-        if element in _OPTIONAL_END and opened and opened[-1] == element:
-            opened = opened[:-1]
+        if element in _OPTIONAL_END:
+            opened = _without_unended(opened, element)
         opened = (*opened, element)
+        if len(opened) > _DEPTH_LIMIT:
+            raise ValueError(f"has more than {_DEPTH_LIMIT} elements within each other")
     return HtmlState(open_elements=opened, is_strict=state.is_strict)
+
+
+def _without_unended(opened: tuple[str, ...], element: str) -> tuple[str, ...]:
+    """What is open before ``element`` begins: another of its name, whose end tag was left out, ends."""
+    for index in range(len(opened) - 1, -1, -1):
+        if opened[index] == element:
+            return opened[:index]
+        if opened[index] not in _OPTIONAL_END:
+            break
+    return opened
 
 
 def _value(state: HtmlState, text: str, position: int) -> tuple[HtmlState, int]:
@@ -158,15 +177,15 @@ def _value(state: HtmlState, text: str, position: int) -> tuple[HtmlState, int]:
 
 
 def _raw(state: HtmlState, text: str, position: int) -> tuple[HtmlState, int]:
-    found = re.compile(rf"</{re.escape(state.element)}\s*>", re.IGNORECASE).search(text, position)
+    found = re.compile(rf"</{re.escape(state.element)}(?:[\s/][^>]*)?>", re.IGNORECASE).search(text, position)
     if found is None:
         return state, len(text)
     return HtmlState(open_elements=state.open_elements, is_strict=state.is_strict), found.end()
 
 
 def _comment(state: HtmlState, text: str, position: int) -> tuple[HtmlState, int]:
-    end = text.find("-->", position)
-    return (state, len(text)) if end < 0 else (replace(state, mode="text"), end + 3)
+    found = _COMMENT_END.search(text, position)
+    return (state, len(text)) if found is None else (replace(state, mode="text"), found.end())
 
 
 _STEPS: Final = {"text": _text, "tag": _tag, "value": _value, "raw": _raw, "comment": _comment}
