@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -12,8 +15,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import escape
 
 from wavecom.core.sandbox import sandboxed_environment
-from wavecom.core.templates import language
-from wavecom.core.templates.formatting import Formatter, formatter_of
+from wavecom.core.templates import language, tree
+from wavecom.core.templates.formatting import LOCALES_KEPT, Formatter, formatter_of
 from wavecom.core.templates.language import Markup, TemplateSourceError
 from wavecom.core.templates.variables import Variable
 
@@ -21,6 +24,7 @@ from wavecom.core.templates.variables import Variable
 OUTPUT_LIMIT: Final = 1_000_000
 #: How often a content may hold texts within objects and lists.
 _DEPTH_LIMIT: Final = 6
+_WORD: Final = re.compile(r"[^\s({\[<-]+")
 _LINES: Final = frozenset(("subject", "title"))
 
 Path = tuple[str | int, ...]
@@ -44,9 +48,9 @@ class CompiledSource:
 
     def __init__(self, source: str, variables: Mapping[str, Variable], markup: Markup, locale: str = "en") -> None:
         environment = _environment(locale)
-        tree, self.cost = language.check(environment, source, variables, markup)
+        checked, self.cost = language.check(environment, source, variables, markup)
         try:
-            code = environment.compile(tree, "template")
+            code = environment.compile(checked, "template")
         except (SyntaxError, RecursionError, MemoryError):
             raise TemplateSourceError("is nested too deeply", 1) from None
         self._template = Template.from_code(environment, code, environment.globals)
@@ -85,8 +89,8 @@ class CompiledContent:
         self._variables = variables
         self._locale = locale
         self._errors: list[tuple[Path, TemplateSourceError]] = []
-        #: Expressions that the longest lists have it evaluate.
-        self.cost = 0
+        #: See ``language.COST_LIMIT``.
+        self.cost = 0.0
         self._build = self._compiled(content, (), Markup.TEXT)
         if self._errors:
             raise ContentError(self._errors)
@@ -125,7 +129,7 @@ def _markup_of(key: str) -> Markup:
     return Markup.LINE if key in _LINES else Markup.TEXT
 
 
-@cache
+@lru_cache(LOCALES_KEPT)
 def _environment(locale: str) -> ImmutableSandboxedEnvironment:
     made = sandboxed_environment(autoescape=False, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     made.filters.clear()
@@ -141,15 +145,15 @@ def _filters(formatter: Formatter) -> dict[str, Callable[..., Any]]:
     return {
         language.SHOW: shown,
         language.ESCAPE: lambda value: str(escape(value)),
-        language.URL_PART: lambda value: quote(str(value), safe=""),
         language.LINE: lambda value: " ".join(str(value).split()),
+        tree.DECIMAL: Decimal,
         "upper": _unless_missing(str.upper),
         "lower": _unless_missing(str.lower),
         "capitalize": _unless_missing(str.capitalize),
-        "title": _unless_missing(str.title),
+        "title": _unless_missing(_title),
         "trim": _unless_missing(str.strip),
         "truncate": _unless_missing(lambda text, most: text if len(text) <= most else f"{text[: most - 1].rstrip()}…"),
-        "urlencode": _unless_missing(lambda value: quote(str(value), safe="")),
+        "urlencode": _unless_missing(lambda value: quote(_plain(value) or shown(value), safe="")),
         "number": _unless_missing(formatter.number),
         "percent": _unless_missing(formatter.percent),
         "plural": _unless_missing(lambda value, **forms: formatter.plural(value, forms)),
@@ -163,6 +167,24 @@ def _filters(formatter: Formatter) -> dict[str, Callable[..., Any]]:
         "first": lambda values: values[0] if values else None,
         "last": lambda values: values[-1] if values else None,
     }
+
+
+def _plain(value: Any) -> str:
+    """A value as programs read it; empty where it has no such form."""
+    match value:
+        case str():
+            return value
+        case int() | Decimal():
+            return f"{value:f}" if isinstance(value, Decimal) else str(value)
+        case date():
+            return value.isoformat()
+        case _:
+            return ""
+
+
+def _title(text: str) -> str:
+    """Each word with a capital; an apostrophe begins no word."""
+    return _WORD.sub(lambda word: word[0][:1].title() + word[0][1:].lower(), text)
 
 
 def _unless_missing(convert: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,40 +9,70 @@ from typing import Final
 from jinja2 import nodes
 
 from wavecom.core.templates import formatting
-from wavecom.core.templates.variables import Variable, VariableType
+from wavecom.core.templates.variables import URL_LIMIT, Variable, VariableType
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The type of an expression. ``type`` None: true or false, or an object of a list, which has ``fields``."""
+    """The type of an expression. ``type`` None: true or false, or an object of a list, which has ``fields``.
+
+    ``length``: characters that it may have at most when it is shown.
+    """
 
     type: VariableType | None
     is_optional: bool = False
     fields: Mapping[str, Variable] = field(default_factory=dict)
     item: Variable | None = None
     max_items: int = 0
+    length: int = 0
 
     @classmethod
     def of(cls, variable: Variable) -> Kind:
         """Of a declared variable."""
-        fields = variable.fields
-        return cls(variable.type, not variable.is_required, fields, variable.items, variable.max_items)
+        fields, length = variable.fields, _length_of(variable)
+        return cls(variable.type, not variable.is_required, fields, variable.items, variable.max_items, length)
+
+
+#: A number or a date in its longest form, and the sign of a currency, are shorter in every locale.
+_FIGURE_LENGTH: Final = 60
+#: Between the items of a list, and what a text of ``join`` may have.
+_SEPARATOR_LENGTH: Final = 20
+#: Of one character, as UTF-8 in an address.
+_URL_PART_LENGTH: Final = 12
+
+
+def _length_of(variable: Variable) -> int:
+    match variable.type:
+        case VariableType.TEXT:
+            return variable.max_length
+        case VariableType.URL:
+            return URL_LIMIT
+        case VariableType.LIST:
+            return (
+                0 if variable.items is None else variable.max_items * (_length_of(variable.items) + _SEPARATOR_LENGTH)
+            )
+        case _:
+            return _FIGURE_LENGTH
+
+
+def text_of_length(length: int) -> Kind:
+    """A text of so many characters."""
+    return Kind(VariableType.TEXT, length=length)
 
 
 BOOLEAN: Final = Kind(None)
-NUMBER: Final = Kind(VariableType.NUMBER)
-TEXT: Final = Kind(VariableType.TEXT)
+NUMBER: Final = Kind(VariableType.NUMBER, length=_FIGURE_LENGTH)
 #: What stands in a loop by the name `loop`.
 LOOP: Final = {"index": NUMBER, "length": NUMBER, "first": BOOLEAN, "last": BOOLEAN}
 #: The parts of an amount of money.
-MONEY: Final = {"amount": NUMBER, "currency": TEXT}
+MONEY: Final = {"amount": NUMBER, "currency": text_of_length(3)}
 _T = VariableType
 #: Filter → what it takes, and the type of what it gives.
 FILTERS: Final[Mapping[str, tuple[frozenset[VariableType], VariableType]]] = {
     **{
         name: (frozenset((_T.TEXT,)), _T.TEXT) for name in ("upper", "lower", "capitalize", "title", "trim", "truncate")
     },
-    "urlencode": (frozenset((_T.TEXT, _T.NUMBER)), _T.TEXT),
+    "urlencode": (frozenset(_T), _T.TEXT),
     "number": (frozenset((_T.NUMBER,)), _T.TEXT),
     "percent": (frozenset((_T.NUMBER,)), _T.TEXT),
     "plural": (frozenset((_T.NUMBER,)), _T.TEXT),
@@ -55,6 +85,24 @@ FILTERS: Final[Mapping[str, tuple[frozenset[VariableType], VariableType]]] = {
 }
 #: Filters whose type follows from what they take.
 TYPED_FILTERS: Final = ("default", "first", "last")
+
+
+def gives_length(node: nodes.Filter, length: int) -> int:
+    """Characters that one of the ``FILTERS`` may give, of a value with ``length`` of them."""
+    constants = [*node.args, *(each.value for each in node.kwargs)]
+    given = [each.value for each in constants if isinstance(each, nodes.Const)]
+    match node.name:
+        case "truncate":
+            return min([length, *(each for each in given if isinstance(each, int))])
+        case "urlencode":
+            return length * _URL_PART_LENGTH
+        case "plural":
+            # Each # in it becomes the number.
+            return max(
+                (len(each) + each.count("#") * _FIGURE_LENGTH for each in given if isinstance(each, str)), default=0
+            )
+        case _:
+            return max(length, _FIGURE_LENGTH)
 
 
 def wrong_arguments(node: nodes.Filter) -> str:
@@ -70,9 +118,9 @@ def wrong_arguments(node: nodes.Filter) -> str:
             styles = formatting.TIME_STYLES if node.name == "time" else formatting.STYLES
             is_right = not kwargs and len(args) <= 1 and all(each in styles for each in args)
             must = f"must give {node.name} one of {', '.join(styles)}, or nothing"
-        case "number":
+        case "number" | "percent":
             is_right = not kwargs and len(args) <= 1 and all(type(each) is int and 0 <= each <= 6 for each in args)
-            must = "must give number from 0 to 6 decimals, or nothing"
+            must = f"must give {node.name} from 0 to 6 decimals, or nothing"
         case "truncate":
             is_right = not kwargs and len(args) == 1 and type(args[0]) is int and 1 <= args[0] <= 10_000
             must = "must give truncate a number of characters from 1 to 10000"

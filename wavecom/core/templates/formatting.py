@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 from wavecom.core.templates import locales
@@ -26,6 +26,7 @@ TIME_STYLES: Final = ("short", "medium")
 PLURALS: Final = ("zero", "one", "two", "few", "many", "other")
 
 _DATES_KEPT: Final = 1_000
+_CURRENCIES_KEPT: Final = 200
 _UNITS: Final = [Decimal(1).scaleb(-decimals) for decimals in range(7)]
 _NO_BREAK_SPACE: Final = "\xa0"
 #: Where 1234 is written without a group, as CLDR's ``minimumGroupingDigits`` of 2 says.
@@ -38,7 +39,11 @@ _LOCALES_GROUPED_FROM_FIVE: Final = frozenset(
 )
 
 
-@cache
+#: Of each, and of tags that are asked about and unknown: there are about 1,000 in CLDR, and any number of tags.
+LOCALES_KEPT: Final = 500
+
+
+@lru_cache(LOCALES_KEPT)
 def _babel_locale(tag: str) -> Locale | None:
     # Here: who sends no templates loads none of it.
     from babel import Locale, UnknownLocaleError
@@ -54,7 +59,7 @@ def is_known_locale(tag: str) -> bool:
     return _babel_locale(tag) is not None
 
 
-@cache
+@lru_cache(LOCALES_KEPT)
 def formatter_of(tag: str) -> Formatter:
     """The formatter of a canonical locale that is known."""
     return Formatter(tag)
@@ -100,7 +105,8 @@ class Formatter:
         self._minus_sign = numbers.get_minus_sign_symbol(found)
         self._plain = self._style(found.decimal_formats[None])
         self._percent = self._style(found.percent_formats[None])
-        self._of_currency = cache(self._money_style)
+        # Any three capitals may be asked for.
+        self._of_currency = lru_cache(_CURRENCIES_KEPT)(self._money_style)
         # Dates of a day's notifications are few.
         self._date_text = lru_cache(_DATES_KEPT)(self._format_date)
 
@@ -109,9 +115,10 @@ class Formatter:
         style = self._plain if decimals is None else self._plain._replace(least=decimals, most=decimals)
         return self._put_together(style, Decimal(str(value)))
 
-    def percent(self, value: float | Decimal) -> str:
-        """``12 %`` of 0.12."""
-        return self._put_together(self._percent, Decimal(str(value)) * 100)
+    def percent(self, value: float | Decimal, decimals: int | None = None) -> str:
+        """``12 %`` of 0.12; with exactly ``decimals`` (0 to 6) where they are given."""
+        style = self._percent if decimals is None else self._percent._replace(least=decimals, most=decimals)
+        return self._put_together(style, Decimal(str(value)) * 100)
 
     def money(self, value: Money) -> str:
         """``CHF 1’234.50``, with as many decimals as the currency has."""
@@ -141,16 +148,20 @@ class Formatter:
         return _NumberStyle(least, most, first, others, before[0], after[0], before[1], after[1])
 
     def _put_together(self, style: _NumberStyle, value: Decimal) -> str:
-        number = abs(value).quantize(_UNITS[style.most])
-        whole, _, decimals = f"{number:f}".partition(".")
-        while len(decimals) > style.least and decimals.endswith("0"):
-            decimals = decimals[:-1]
+        whole, decimals = self._digits(style, value)
         body = self._grouped(whole, style.first_group, style.other_groups)
         if decimals:
             body += self._decimal_sign + decimals
-        if value < 0 and number:
+        if value < 0 and (whole + decimals).strip("0"):
             return style.negative_before + body + style.negative_after
         return style.before + body + style.after
+
+    def _digits(self, style: _NumberStyle, value: Decimal) -> tuple[str, str]:
+        """Those before and after the decimal sign that are shown."""
+        whole, _, decimals = f"{abs(value).quantize(_UNITS[style.most]):f}".partition(".")
+        while len(decimals) > style.least and decimals.endswith("0"):
+            decimals = decimals[:-1]
+        return whole, decimals
 
     def _grouped(self, whole: str, first: int, others: int) -> str:
         if len(whole) < first + self._least_grouped:
@@ -192,7 +203,14 @@ class Formatter:
 
     def plural(self, value: float | Decimal, forms: dict[str, str]) -> str:
         """The form for this number, in which ``#`` stands for it; ``other`` where its own is not given."""
-        category = self._locale.plural_form(abs(Decimal(str(value))))
+        # Of the number as it is shown: 1.0 is "1", and so is 0.9999 with three decimals (UTS 35, part 3, "Operands").
+        shown: int | Decimal
+        if isinstance(value, int):
+            shown = abs(value)
+        else:
+            whole, decimals = self._digits(self._plain, Decimal(str(value)))
+            shown = Decimal(f"{whole}.{decimals}")
+        category = self._locale.plural_form(shown)
         return forms.get(category, forms["other"]).replace("#", self.number(value))
 
     def shown(self, value: Any) -> str:

@@ -17,27 +17,35 @@ from typing import Final, NamedTuple
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from wavecom.core.templates.conditions import Path, path_of, present_where
 from wavecom.core.templates.filters import (
     BOOLEAN,
     FILTERS,
     LOOP,
     MONEY,
     NUMBER,
-    TEXT,
     TYPED_FILTERS,
     Kind,
+    gives_length,
+    text_of_length,
     wrong_arguments,
 )
 from wavecom.core.templates.html_places import HtmlState, Place, advance
+from wavecom.core.templates.tree import exact, is_number, joined_data
 from wavecom.core.templates.variables import Variable, VariableType
 
 SOURCE_LIMIT: Final = 256 * 1024
-#: Expressions that a rendering may evaluate, each as often as the longest lists have it done.
+#: What a rendering may evaluate: steps of expressions, each as often as the longest lists have it done. A step (a
+#: filter, a comparison, what puts a value in place) costs 1, and 1 more for each 1,000 characters that it may go
+#: through; in CPU time that is about 5 µs.
 COST_LIMIT: Final = 20_000
+_CHARACTERS_PER_COST: Final = 1_000
 _NESTING_LIMIT: Final = 8
 
 #: Filters of ours behind those that authors write: how a value is shown, and made fit for its place.
-SHOW, ESCAPE, URL_PART, LINE = "_show", "_escape", "_url_part", "_line"
+SHOW, ESCAPE, LINE = "_show", "_escape", "_line"
+#: As an author may write it too.
+URL_PART: Final = "urlencode"
 
 
 class Markup(StrEnum):
@@ -63,10 +71,10 @@ _ORDER: Final = frozenset(("lt", "lteq", "gt", "gteq"))
 
 
 class CheckedSource(NamedTuple):
-    """A tree that is ready to be compiled. ``cost``: the expressions that its longest lists have it evaluate."""
+    """A tree that is ready to be compiled. ``cost``: see ``COST_LIMIT``; of the longest lists and values."""
 
     tree: nodes.Template
-    cost: int
+    cost: float
 
 
 def check(
@@ -93,10 +101,14 @@ class _Checker:
         self._markup = markup
         self._html = HtmlState()
         self._times = 1
-        #: Expressions that the longest lists have it evaluate.
-        self.cost = 0
+        #: See ``COST_LIMIT``.
+        self.cost = 0.0
         self._depth = 0
         self._loops = 0
+        #: Whether a ``for``'s own condition is read.
+        self._in_test = False
+        #: What the conditions around this place say is not missing, by ``path_of``.
+        self._present: frozenset[Path] = frozenset()
 
     def template(self, tree: nodes.Template) -> nodes.Template:
         """The whole tree."""
@@ -111,7 +123,7 @@ class _Checker:
     def _statement(self, node: nodes.Node) -> nodes.Node:
         match node:
             case nodes.Output():
-                node.nodes = [self._output(each) for each in node.nodes]
+                node.nodes = [self._output(each) for each in joined_data(node.nodes)]
                 return node
             case nodes.If():
                 return self._if(node)
@@ -129,14 +141,12 @@ class _Checker:
         if isinstance(node, nodes.TemplateData):
             self._data(node)
             return node
-        self._count(node)
         kind, shown = self._expression(node)
+        self._count(node, kind.length)
         if kind.type is None:
             raise _wrong(node, "puts in what is no text, number, money, date, url or list")
         if kind.type is VariableType.LIST and kind.fields:
             raise _wrong(node, "puts in a list of objects; go through it with for")
-        if kind.type is not VariableType.TEXT or kind.is_optional:
-            shown = _filtered(shown, SHOW)
         return self._placed(node, kind, shown)
 
     def _data(self, node: nodes.TemplateData) -> None:
@@ -149,6 +159,9 @@ class _Checker:
 
     def _placed(self, node: nodes.Expr, kind: Kind, shown: nodes.Expr) -> nodes.Expr:
         """An expression made fit for the place in which it stands."""
+        value = shown
+        if kind.type is not VariableType.TEXT or kind.is_optional:
+            shown = _filtered(shown, SHOW)
         if self._markup is Markup.TEXT:
             return shown
         if self._markup is Markup.LINE:
@@ -166,26 +179,32 @@ class _Checker:
                 if kind.type is not VariableType.URL:
                     raise _wrong(node, "begins an address with what is no url; declare the variable as url")
             case Place.URL_PART:
-                return _filtered(shown, URL_PART)
+                # As it is, not as people read it: 1234 and not 1,234.
+                return _filtered(_filtered(value, URL_PART), SHOW)
             case _:
                 pass
         return _filtered(shown, ESCAPE)
 
     def _if(self, node: nodes.If) -> nodes.Node:
+        outer = self._present
         node.test = self._condition(node.test)
-        branches = [node.body, *([node.else_] if not node.elif_ else [])]
         start = self._begin(node)
-        node.body = self._statements(branches[0])
+        self._present = outer | present_where(node.test)
+        node.body = self._statements(node.body)
         after = self._end(node)
+        otherwise = outer | present_where(node.test, is_true=False)
         for each in node.elif_:
-            self._html = start
+            self._html, self._present = start, otherwise
             each.test = self._condition(each.test)
+            self._present = otherwise | present_where(each.test)
             each.body = self._statements(each.body)
             self._joined(each, after)
-        self._html = start
+            otherwise |= present_where(each.test, is_true=False)
+        self._html, self._present = start, otherwise
         node.else_ = self._statements(node.else_)
         self._joined(node, after)
         self._depth -= 1
+        self._present = outer
         return node
 
     def _for(self, node: nodes.For) -> nodes.Node:
@@ -199,11 +218,14 @@ class _Checker:
             raise _wrong(node, f"calls an item {name}, which is a variable already")
         start, times = self._begin(node), self._times
         self._times *= max(1, kind.max_items)
-        self._loops += 1
         self._count(node)
         self._names[name] = Kind.of(kind.item) if kind.item is not None else Kind(None, fields=kind.fields)
         if node.test is not None:
+            # Before the loop counts: which items it has is what the test says.
+            outer, self._loops, self._in_test = self._loops, 0, True
             node.test = self._condition(node.test)
+            self._loops, self._in_test = outer, False
+        self._loops += 1
         node.body = self._statements(node.body)
         self._joined(node, start)
         self._times = times
@@ -245,27 +267,31 @@ class _Checker:
     def _expression(self, node: nodes.Node) -> tuple[Kind, nodes.Expr]:
         match node:
             case nodes.Const():
-                return self._const(node), node
+                return self._const(node), exact(node, node.value)
             case nodes.Name():
-                return self._name(node), node
+                return self._unless_missing(self._name(node), node)
             case nodes.Getattr():
-                return self._attribute(node, node.attr)
+                return self._unless_missing(*self._attribute(node, node.attr))
             case nodes.Getitem() if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
-                return self._attribute(node, node.arg.value)
+                return self._unless_missing(*self._attribute(node, node.arg.value))
             case nodes.Filter():
                 return self._filter(node)
             case nodes.Compare():
                 return BOOLEAN, self._compare(node)
             case nodes.And() | nodes.Or():
-                node.left, node.right = self._condition(node.left), self._condition(node.right)
+                node.left = self._condition(node.left)
+                outer = self._present
+                self._present = outer | present_where(node.left, is_true=isinstance(node, nodes.And))
+                node.right = self._condition(node.right)
+                self._present = outer
                 return BOOLEAN, node
             case nodes.Not():
                 node.node = self._condition(node.node)
                 return BOOLEAN, node
             case nodes.CondExpr():
                 return self._either(node)
-            case nodes.Neg() if isinstance(node.node, nodes.Const):
-                return self._const(node.node), node
+            case nodes.Neg() if isinstance(node.node, nodes.Const) and is_number(node.node.value):
+                return self._const(node.node), exact(node, -node.node.value)
             case _:
                 raise _wrong(node, f"has {_called(node)}, which templates can't use")
 
@@ -274,7 +300,7 @@ class _Checker:
             case bool():
                 return BOOLEAN
             case str():
-                return TEXT
+                return text_of_length(len(node.value))
             case int() | float() if math.isfinite(node.value):
                 return NUMBER
             case _:
@@ -287,14 +313,25 @@ class _Checker:
             raise _wrong(node, f"uses {node.name}, which is not declared; the variables are: {known}")
         return kind
 
+    def _unless_missing(self, kind: Kind, node: nodes.Expr) -> tuple[Kind, nodes.Expr]:
+        return (replace(kind, is_optional=False) if path_of(node) in self._present else kind), node
+
     def _attribute(self, node: nodes.Getattr | nodes.Getitem, name: str) -> tuple[Kind, nodes.Expr]:
         inner = node.node
         if isinstance(inner, nodes.Name) and inner.name == "loop" and self._loops:
             if name not in LOOP:
                 raise _wrong(node, f"uses loop.{name}; loop has {', '.join(LOOP)}")
             return LOOP[name], nodes.Getattr(inner, name, "load", lineno=node.lineno)
+        if isinstance(inner, nodes.Name) and inner.name == "loop" and self._in_test:
+            raise _wrong(node, f"uses loop.{name}, which there is within a for alone, and not in the for's own if")
         kind, inner = self._expression(inner)
-        if kind.type is VariableType.MONEY and name in MONEY and not kind.is_optional:
+        if kind.type is VariableType.MONEY and name in MONEY:
+            if kind.is_optional:
+                raise _wrong(
+                    node,
+                    f"uses .{name} of money that may be missing; put it within an if of the same variable "
+                    "({% if total %}{{ total.amount }}{% endif %}), or have the variable required",
+                )
             return MONEY[name], nodes.Getattr(inner, name, "load", lineno=node.lineno)
         if kind.type is not None or name not in kind.fields:
             known = ", ".join(kind.fields) if kind.type is None else ""
@@ -318,13 +355,16 @@ class _Checker:
         takes, gives = FILTERS[node.name]
         if kind.type not in takes:
             raise _wrong(node, f"uses {node.name}, which is for {' and '.join(sorted(takes))}")
-        if node.name == "join" and kind.item is None:
-            raise _wrong(node, "uses join, which is for lists of values")
+        if kind.type is VariableType.LIST and kind.item is None and node.name != "length":
+            raise _wrong(node, f"uses {node.name}, which is for lists of values")
         if must := wrong_arguments(node):
             raise _wrong(node, must)
-        return Kind(gives, kind.is_optional), node
+        self._count(node, 0 if node.name == "length" else kind.length)
+        is_optional = kind.is_optional and node.name != "length"
+        return Kind(gives, is_optional, length=gives_length(node, kind.length)), node
 
     def _typed_filter(self, node: nodes.Filter, kind: Kind) -> Kind:
+        self._count(node)
         if node.kwargs:
             raise _wrong(node, f"gives {node.name} what it does not take")
         if node.name == "default":
@@ -334,7 +374,7 @@ class _Checker:
             given = self._expression(node.args[0])[0]
             if given.type is not kind.type:
                 raise _wrong(node, f"must give default a {kind.type}")
-            return replace(kind, is_optional=False)
+            return replace(kind, is_optional=False, length=max(kind.length, given.length))
         if kind.type is not VariableType.LIST or node.args or kind.item is None:
             raise _wrong(node, f"uses {node.name}, which is for lists of values and takes nothing")
         return replace(Kind.of(kind.item), is_optional=True)
@@ -343,6 +383,7 @@ class _Checker:
         left, node.expr = self._expression(node.expr)
         for operand in node.ops:
             right, operand.expr = self._expression(operand.expr)
+            self._count(node, min(left.length, right.length))
             if operand.op in _EQUALITY:
                 if left.type is not right.type or left.fields or right.fields:
                     raise _wrong(node, "compares values of two types, which are never equal")
@@ -359,19 +400,26 @@ class _Checker:
         if node.expr2 is None:
             raise _wrong(node, "must say what is there else: A if B else C")
         node.test = self._condition(node.test)
+        outer = self._present
+        self._present = outer | present_where(node.test)
         first, node.expr1 = self._expression(node.expr1)
+        self._present = outer | present_where(node.test, is_true=False)
         second, node.expr2 = self._expression(node.expr2)
+        self._present = outer
         if first.type is not second.type or first.type is None or first.fields or second.fields:
             raise _wrong(node, "must give the same type in both cases")
-        return replace(first, is_optional=first.is_optional or second.is_optional), node
+        is_optional, length = first.is_optional or second.is_optional, max(first.length, second.length)
+        return replace(first, is_optional=is_optional, length=length), node
 
-    def _count(self, node: nodes.Node) -> None:
-        self.cost += self._times
+    def _count(self, node: nodes.Node, length: int = 0) -> None:
+        """One step, which goes through ``length`` characters."""
+        self.cost += self._times * (1 + length / _CHARACTERS_PER_COST)
         if self.cost > COST_LIMIT:
             raise _wrong(
                 node,
-                f"may have more than {COST_LIMIT} expressions evaluated when its lists are full; "
-                "give the lists a smaller maxItems",
+                f"may cost more than {COST_LIMIT} when its lists and texts are full (a filter, a comparison or a value "
+                f"put in costs 1, and 1 more for each {_CHARACTERS_PER_COST} characters); give the lists a smaller "
+                "maxItems, the texts a smaller maxLength",
             )
 
 

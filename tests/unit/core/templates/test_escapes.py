@@ -145,7 +145,7 @@ def test_what_a_value_says_is_never_taken_for_a_template(source: str) -> None:
 
 
 def test_output_has_an_end_whatever_the_lists_hold() -> None:
-    source = "{% for i in items %}" + "{{ name }}" * 30 + "{% endfor %}"
+    source = "{% for i in items %}{{ name }}{% endfor %}"
     template = CompiledSource(source, VARIABLES, Markup.TEXT)
     values, _ = values_of(VARIABLES, {"name": "x" * 20_000, "items": ["y"] * 500, "count": 1})
     began = time.process_time()
@@ -157,7 +157,7 @@ def test_output_has_an_end_whatever_the_lists_hold() -> None:
 
 
 def test_the_dearest_template_that_there_may_be_takes_less_than_a_second() -> None:
-    source = "{% for i in items %}" + "{{ count }}" * 38 + "{% endfor %}"
+    source = "{% for i in items %}" + "{{ count }}" * 36 + "{% endfor %}"
     template = CompiledSource(source, VARIABLES, Markup.TEXT)
     values, _ = values_of(VARIABLES, {"name": "x", "items": ["y"] * 500, "count": 1234567.89})
     began = time.process_time()
@@ -166,6 +166,31 @@ def test_the_dearest_template_that_there_may_be_takes_less_than_a_second() -> No
 
     assert time.process_time() - began < 1
     assert text.startswith("1,234,567.891,234,567.89")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "{{ name" + "|title" * 50 + "|truncate(1) }}",
+        "{{ 'a' if " + " and ".join(["name == i"] * 20) + " else 'b' }}",
+        "{{ name|urlencode|urlencode }}",
+        "{{ items|join(',')|length }}",
+        "{{ " + "".join("'a' if name else " for _ in range(50)) + "'b' }}",
+    ],
+)
+def test_filters_comparisons_and_long_texts_cost_more(expression: str) -> None:
+    """Each within a loop of 500, where one plain expression alone is allowed."""
+    CompiledSource("{% for i in items %}{{ name }}{% endfor %}", VARIABLES, Markup.TEXT)
+
+    with pytest.raises(TemplateSourceError, match="smaller maxItems"):
+        CompiledSource("{% for i in items %}" + expression + "{% endfor %}", VARIABLES, Markup.TEXT)
+
+
+def test_what_a_long_text_costs_is_no_light_work() -> None:
+    filters = "{{ name" + "|title" * 20 + "|truncate(1) }}"
+
+    assert CompiledSource(filters, VARIABLES, Markup.TEXT).cost > 400
+    assert CompiledSource("{{ name|truncate(10)|title }}", VARIABLES, Markup.TEXT).cost < 25
 
 
 def test_a_template_with_one_expression_more_is_refused() -> None:
