@@ -106,7 +106,10 @@ def push(
     note: str,
     dry_run: bool,
 ) -> None:
-    """Save what differs in FOLDER as new versions, all templates or those that are named."""
+    """Save what differs in FOLDER as new versions, all templates or those that are named.
+
+    A template whose layout or partials have changed differs too; --dry-run knows of files alone.
+    """
     with explaining_errors():
         place = _place(client, url, key)
         kept = {each.name: each for each in place.all()}
@@ -116,13 +119,14 @@ def push(
             before = kept.get(name)
             is_same = not problems and before is not None and files_of(before.source) == files_of(_as_kept(source))
             is_sent = before is not None and before.current == before.version
-            if is_same and (is_sent or not publish):
-                click.echo(f"{name}: as it is")
-                continue
+            is_done = is_same and (is_sent or not publish)
             if dry_run and not problems:
-                click.echo(f"{name}: would be saved{' and published' if publish else ''}")
+                would = "as it is" if is_done else f"would be saved{' and published' if publish else ''}"
+                click.echo(f"{name}: {would}")
                 continue
-            is_refused |= not _push(place, name, source, problems, files, note=note, publish=publish)
+            # Saved even where the files say the same: a layout or partial that it includes may have changed.
+            done = before.version if before is not None and is_done else None
+            is_refused |= not _push(place, name, source, problems, files, note=note, publish=publish, done=done)
     if is_refused:
         raise SystemExit(1)
 
@@ -209,14 +213,18 @@ def _push(
     *,
     note: str,
     publish: bool,
+    done: int | None,
 ) -> bool:
-    """Whether it was taken; what is wrong is told by file."""
+    """Whether it was taken; what is wrong is told by file. ``done``: the version with which nothing is left to do."""
     for each in problems:
         click.echo(f"{name}/{each.where}: {each.message}", err=True)
     if problems:
         return False
     try:
         version = place.save(name, source, note)
+        if version == done:
+            click.echo(f"{name}: as it is")
+            return True
         if publish:
             place.publish(name, version)
     except InvalidRequestError as error:

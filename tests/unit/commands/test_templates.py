@@ -94,6 +94,20 @@ def test_what_is_wrong_is_told_by_file_and_costs_no_other(environment: Environme
     assert (environment.current("good"), environment.current("bad"), environment.current("odd")) == (1, None, None)
 
 
+def test_a_changed_partial_reaches_the_templates_that_include_it(environment: Environment) -> None:
+    environment.write("order", sms_source("Hello {% include 'foot' %}"))
+    told_each_time = []
+    for text in ("old", "new", "new"):
+        environment.write("foot", {"kind": "partial", "contents": {"en": {"text": text}}})
+        told_each_time.append(told(environment.run("push", "--publish")))
+
+    assert told_each_time == [
+        "foot: version 1 published\norder: version 1 published\n",
+        "foot: version 2 published\norder: version 2 published\n",
+        "foot: as it is\norder: as it is\n",
+    ]
+
+
 def test_a_difference_is_shown_line_by_line(environment: Environment) -> None:
     environment.templates.publish("acme", "order", sms_source("one\ntwo"))
     environment.run("pull")

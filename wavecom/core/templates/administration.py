@@ -65,7 +65,7 @@ class TemplateAdministration:
         check: CheckPayload,
         note: str = "",
     ) -> TemplateVersion:
-        """A new version, a draft; the newest one where it says the same already.
+        """A new version, a draft; the newest one where it says the same already, with the layout and partials of now.
 
         Raises ``InvalidRequestError`` that names everything that is wrong: in the declarations, in any source, and in
         what the examples give.
@@ -79,7 +79,8 @@ class TemplateAdministration:
             newest = next(iter(self._store.versions(client, name, 1)), None)
             if newest is not None and newest.source.kind is not source.kind:
                 raise InvalidRequestError([Problem("/kind", f"must stay {newest.source.kind}", "conflict")])
-            if newest is not None and newest.source == source:
+            # What is sent is what counts: a layout that changed makes a new version of an unchanged source.
+            if newest is not None and (newest.source, newest.prepared) == (source, contents):
                 return newest
             version = TemplateVersion(
                 client=client,

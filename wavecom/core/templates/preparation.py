@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import orjson
+
 from wavecom.core.lanes import Channel
 from wavecom.core.templates import locales, mail_html
 from wavecom.core.templates.compiled import CompiledContent, ContentError, RenderingError
 from wavecom.core.templates.language import TemplateSourceError
 from wavecom.core.templates.model import Contents, TemplateKind, TemplateSource
+from wavecom.core.templates.sources import source_json
 from wavecom.core.templates.variables import examples_of, values_of
 from wavecom.errors import Problem
 
@@ -23,12 +26,15 @@ CheckPayload = Callable[[Channel, Mapping[str, Any]], list[Problem]]
 
 _LAYOUT: Final = "layout"
 _PROBLEMS_LIMIT: Final = 50
+#: Of a version as JSON, its source and what is made of it. A document of MongoDB's holds 16 MiB.
+SIZE_LIMIT_BYTES: Final = 8 * 1024 * 1024
 
 
 def prepared(source: TemplateSource, find: FindPart) -> tuple[Contents, list[Problem]]:
     """The contents as they are rendered, and what is wrong with them, by pointers into the source."""
     made: dict[str, dict[str, Any]] = {}
     problems: list[Problem] = []
+    size = len(orjson.dumps(source_json(source)))
     for locale, channels in source.contents.items():
         made[locale] = {}
         for name, content in channels.items():
@@ -42,6 +48,10 @@ def prepared(source: TemplateSource, find: FindPart) -> tuple[Contents, list[Pro
                 ready = parts.email(content) if name == Channel.EMAIL.value else parts.filled(content, "text", ())
                 CompiledContent(ready, source.variables)
                 made[locale][name] = ready
+                size += len(orjson.dumps(ready))
+                if size > SIZE_LIMIT_BYTES:
+                    text = f"must have at most {SIZE_LIMIT_BYTES} bytes, with the layouts and partials of each locale"
+                    return made, [Problem("/contents", text, "too_large")]
             except _PartError as error:
                 problems.append(Problem(where + error.where, str(error)))
             except ContentError as error:

@@ -132,6 +132,37 @@ def test_a_published_version_keeps_the_layout_and_partials_of_its_time(environme
     assert kept == {"subject": "x", "html": "<b><p>Hello</p><i>old</i></b>", "text": "Hello\n\nold\n"}
 
 
+def test_a_changed_part_makes_a_new_version_of_an_unchanged_template(environment: TemplateEnvironment) -> None:
+    source = sms_source("Hello. {% include 'foot' %}")
+    for text in ("old", "new"):
+        environment.publish("acme", "foot", {"kind": "partial", "contents": {"en": {"text": text}}})
+        environment.publish("acme", "order", source)
+    unchanged = save(environment, source)
+
+    kept = [environment.administration.get("acme", "order", number).prepared["en"]["sms"] for number in (1, 2)]
+
+    assert kept == [{"text": "Hello. old"}, {"text": "Hello. new"}]
+    assert unchanged.version == 2
+
+
+def test_a_version_that_is_too_large_with_its_parts_is_refused(environment: TemplateEnvironment) -> None:
+    """A small request: what the partial adds in each locale is what is too large."""
+    partial = {"kind": "partial", "contents": {"en": {"text": "x" * 200_000}}}
+    environment.publish("acme", "large", partial)
+    large = "{% include 'large' %}"
+    locales = ["en", "de", "fr", "it", "es", "pt", "nl", "da", "sv"]
+    contents = {
+        each: {"push": {"title": large, "body": large, "data": {"a": large, "b": large, "c": large}}}
+        for each in locales
+    }
+    events = len(environment.audit.events)
+
+    found = refused(environment, {"contents": contents})
+
+    assert found == [("/contents", "must have at most 8388608 bytes, with the layouts and partials of each locale")]
+    assert len(environment.audit.events) == events
+
+
 def test_a_draft_takes_its_parts_as_they_are_when_it_is_published(environment: TemplateEnvironment) -> None:
     part = {"kind": "partial", "contents": {"en": {"text": "old"}}}
     environment.publish("acme", "foot", part)
