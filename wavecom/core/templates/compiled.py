@@ -1,4 +1,4 @@
-"""Sources compiled for one locale: bounded in what they give, safe to share between threads."""
+"""Sources compiled once for all locales: bounded in what they give, safe to share between threads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -25,10 +25,12 @@ OUTPUT_LIMIT: Final = 1_000_000
 #: How often a content may hold texts within objects and lists.
 _DEPTH_LIMIT: Final = 6
 _WORD: Final = re.compile(r"[^\s({\[<-]+")
+#: Locales in which a process keeps a source at hand; one more costs microseconds, not a compilation.
+_LOCALES_OF_SOURCE: Final = 20
 _LINES: Final = frozenset(("subject", "title"))
 
 Path = tuple[str | int, ...]
-_Build = Callable[[Mapping[str, Any]], Any]
+_Build = Callable[[Mapping[str, Any], str], Any]
 
 
 class RenderingError(Exception):
@@ -46,18 +48,23 @@ class ContentError(Exception):
 class CompiledSource:
     """One source. Raises ``TemplateSourceError``."""
 
-    def __init__(self, source: str, variables: Mapping[str, Variable], markup: Markup, locale: str = "en") -> None:
-        environment = _environment(locale)
+    def __init__(self, source: str, variables: Mapping[str, Variable], markup: Markup) -> None:
+        environment = _compiling_environment()
         checked, self.cost = language.check(environment, source, variables, markup)
         try:
-            code = environment.compile(checked, "template")
+            self._code = environment.compile(checked, "template")
         except (SyntaxError, RecursionError, MemoryError):
             raise TemplateSourceError("is nested too deeply", 1) from None
-        self._template = Template.from_code(environment, code, environment.globals)
+        self._of_locale = lru_cache(_LOCALES_OF_SOURCE)(self._bound)
 
-    def render(self, values: Mapping[str, Any]) -> str:
-        """The text; raises ``RenderingError``, also where it gets longer than ``OUTPUT_LIMIT``."""
-        template = self._template
+    def _bound(self, locale: str) -> Template:
+        environment = _environment(locale)
+        return Template.from_code(environment, self._code, environment.globals)
+
+    def render(self, values: Mapping[str, Any], locale: str = "en") -> str:
+        """The text, with figures as ``locale`` has them (canonical and known); raises ``RenderingError``, also where it
+        gets longer than ``OUTPUT_LIMIT``."""
+        template = self._of_locale(locale)
         try:
             text = _joined(template.root_render_func(template.new_context(dict(values))))
         except Exception as error:
@@ -85,9 +92,8 @@ class CompiledContent:
     ``html`` gives HTML, ``subject`` and ``title`` one line, any other text a text.
     """
 
-    def __init__(self, content: Mapping[str, Any], variables: Mapping[str, Variable], locale: str = "en") -> None:
+    def __init__(self, content: Mapping[str, Any], variables: Mapping[str, Variable]) -> None:
         self._variables = variables
-        self._locale = locale
         self._errors: list[tuple[Path, TemplateSourceError]] = []
         #: See ``language.COST_LIMIT``.
         self.cost = 0.0
@@ -95,9 +101,9 @@ class CompiledContent:
         if self._errors:
             raise ContentError(self._errors)
 
-    def render(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def render(self, values: Mapping[str, Any], locale: str = "en") -> dict[str, Any]:
         """The payload. Raises ``RenderingError``."""
-        made: dict[str, Any] = self._build(values)
+        made: dict[str, Any] = self._build(values, locale)
         return made
 
     def _compiled(self, content: Any, path: Path, markup: Markup) -> _Build:
@@ -108,19 +114,19 @@ class CompiledContent:
                 key: self._compiled(each, (*path, key), _markup_of(key) if not path else Markup.TEXT)
                 for key, each in content.items()
             }
-            return lambda values: {key: build(values) for key, build in built.items()}
+            return lambda values, locale: {key: build(values, locale) for key, build in built.items()}
         elif isinstance(content, list):
             items = [self._compiled(each, (*path, index), markup) for index, each in enumerate(content)]
-            return lambda values: [build(values) for build in items]
+            return lambda values, locale: [build(values, locale) for build in items]
         elif isinstance(content, str) and ("{" in content or markup is Markup.HTML):
             try:
-                compiled = CompiledSource(content, self._variables, markup, self._locale)
+                compiled = CompiledSource(content, self._variables, markup)
             except TemplateSourceError as error:
                 self._errors.append((path, error))
             else:
                 self.cost += compiled.cost
                 return compiled.render
-        return lambda _values: content
+        return lambda _values, _locale: content
 
 
 def _markup_of(key: str) -> Markup:
@@ -129,19 +135,31 @@ def _markup_of(key: str) -> Markup:
     return Markup.LINE if key in _LINES else Markup.TEXT
 
 
-@lru_cache(LOCALES_KEPT)
-def _environment(locale: str) -> ImmutableSandboxedEnvironment:
+def _made_environment(filters: Mapping[str, Callable[..., Any]]) -> ImmutableSandboxedEnvironment:
     made = sandboxed_environment(autoescape=False, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     made.filters.clear()
     made.tests.clear()
-    made.filters.update(_filters(formatter_of(locale)))
+    made.filters.update(filters)
     return made
 
 
-def _filters(formatter: Formatter) -> dict[str, Callable[..., Any]]:
-    def shown(value: Any) -> str:
-        return formatter.shown(value)
+@lru_cache(LOCALES_KEPT)
+def _environment(locale: str) -> ImmutableSandboxedEnvironment:
+    return _made_environment(_filters(formatter_of(locale)))
 
+
+@cache
+def _compiling_environment() -> ImmutableSandboxedEnvironment:
+    """Knows the filters, and has none applied: Jinja would put the figures of one locale into the code of all."""
+
+    def not_now(*_: Any, **__: Any) -> None:
+        raise NotImplementedError
+
+    return _made_environment(dict.fromkeys(_filters(formatter_of("en")), not_now))
+
+
+def _filters(formatter: Formatter) -> dict[str, Callable[..., Any]]:
+    shown = formatter.shown
     return {
         language.SHOW: shown,
         language.ESCAPE: lambda value: str(escape(value)),

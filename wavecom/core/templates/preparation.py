@@ -70,7 +70,7 @@ def example_problems(source: TemplateSource, contents: Contents, check: CheckPay
         for name, content in channels.items():
             where = f"/contents/{locale}/{name}"
             try:
-                payload = CompiledContent(content, source.variables, locale).render(values)
+                payload = CompiledContent(content, source.variables).render(values, locale)
             except RenderingError as error:
                 problems.append(Problem(where, str(error)))
                 continue

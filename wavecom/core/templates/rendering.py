@@ -19,8 +19,9 @@ from wavecom.core.templates.model import TemplateKind, TemplateStore, TemplateVe
 from wavecom.core.templates.variables import values_of
 from wavecom.errors import InvalidRequestError, Problem
 
-#: Versions that a process keeps compiled.
+#: Versions that a process keeps compiled, and the characters of their sources: compiled, one takes up to 40 bytes.
 CACHE_SIZE: Final = 500
+CACHE_CHARACTERS: Final = 5_000_000
 #: For so long a process goes on with the version that was current when it last looked.
 CURRENT_FOR: Final = timedelta(seconds=2)
 
@@ -57,10 +58,19 @@ class Rendered:
 class TemplateRenderer:
     """Renders published versions. Thread-safe; keeps what it compiled."""
 
-    def __init__(self, store: TemplateStore, clock: Clock, kept_versions: int = CACHE_SIZE) -> None:
+    def __init__(
+        self,
+        store: TemplateStore,
+        clock: Clock,
+        kept_versions: int = CACHE_SIZE,
+        kept_characters: int = CACHE_CHARACTERS,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._kept_versions = kept_versions
+        self._kept_characters = kept_characters
+        #: Characters that ``_versions`` have.
+        self._length = 0
         self._lock = threading.Lock()
         self._versions: OrderedDict[tuple[str, str, int], CompiledVersion] = OrderedDict()
         self._current: dict[tuple[str, str], tuple[int, datetime]] = {}
@@ -118,9 +128,12 @@ class TemplateRenderer:
             )
         made = CompiledVersion(found)
         with self._lock:
+            self._length += made.length - (self._versions[key].length if key in self._versions else 0)
             self._versions[key] = made
-            while len(self._versions) > self._kept_versions:
-                self._versions.popitem(last=False)
+            while len(self._versions) > self._kept_versions or (
+                self._length > self._kept_characters and len(self._versions) > 1
+            ):
+                self._length -= self._versions.popitem(last=False)[1].length
         return made
 
 
@@ -130,7 +143,9 @@ class CompiledVersion:
 
     def __init__(self, version: TemplateVersion) -> None:
         self._version = version
-        self._contents: dict[tuple[Channel, str, str], CompiledContent] = {}
+        self._contents: dict[tuple[Channel, str], CompiledContent] = {}
+        #: Characters of its sources, which its memory is in proportion to.
+        self.length = sum(len(str(content)) for channels in version.prepared.values() for content in channels.values())
 
     def render(self, channel: Channel, wanted: TemplateRequest, *, only_light: bool = False) -> Rendered:
         """The payload; the words in the nearest locale that there is, numbers and dates as in the one asked for.
@@ -150,8 +165,9 @@ class CompiledVersion:
         if problems:
             raise InvalidRequestError(problems)
         locale, content = self._content(channel, asked, only_light=only_light)
+        is_same = locales.language_of(locale) == locales.language_of(asked)
         try:
-            payload = content.render(values)
+            payload = content.render(values, known_parent(asked if is_same else locale))
         except RenderingError as error:
             raise _refused("/variables", str(error), "invalid") from error
         if channel is Channel.SMS and isinstance(payload.get("text"), str):
@@ -166,14 +182,12 @@ class CompiledVersion:
             known = sorted({name for channels in version.prepared.values() for name in channels})
             text = f"must have a content for {channel}; version {version.version} has {', '.join(known)}"
             raise _refused("/template", text, "invalid")
-        is_same = locales.language_of(locale) == locales.language_of(asked)
-        key = channel, locale, known_parent(asked if is_same else locale)
-        content = self._contents.get(key)
+        content = self._contents.get((channel, locale))
         if only_light and (content is None or content.cost > _LIGHT_COST):
             raise NotCompiledError
         if content is None:
             source = version.prepared[locale][channel.value]
-            content = self._contents[key] = CompiledContent(source, version.source.variables, key[2])
+            content = self._contents[channel, locale] = CompiledContent(source, version.source.variables)
         return locale, content
 
 

@@ -41,7 +41,7 @@ GIVEN: dict[str, Any] = {
 def rendered(source: str, markup: Markup = Markup.TEXT, locale: str = "en", **more: Any) -> str:
     values, problems = values_of(VARIABLES, GIVEN | more)
     assert not problems
-    return CompiledSource(source, VARIABLES, markup, locale).render(values)
+    return CompiledSource(source, VARIABLES, markup).render(values, locale)
 
 
 @pytest.mark.parametrize(

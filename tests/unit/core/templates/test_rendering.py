@@ -146,3 +146,38 @@ def test_only_so_many_versions_are_kept(clock: FakeClock) -> None:
         return environment.store.reads - before
 
     assert [reads(name) for name in ("a", "b", "a", "c", "a", "b")] == [2, 2, 0, 2, 0, 1]
+
+
+def test_large_versions_leave_earlier_and_the_last_one_always_stays(clock: FakeClock) -> None:
+    environment = TemplateEnvironment.at(clock)
+    for name, length in (("a", 10), ("b", 1_000), ("c", 3_000)):
+        environment.publish("acme", name, sms_source("x" * length))
+    renderer = TemplateRenderer(environment.store, clock, kept_characters=2_000)
+
+    def reads(name: str) -> int:
+        before = environment.store.reads
+        renderer.render("acme", Channel.SMS, TemplateRequest(name))
+        return environment.store.reads - before
+
+    assert [reads(name) for name in ("a", "b", "a", "c", "c", "a")] == [2, 2, 0, 2, 0, 1]
+
+
+def test_a_content_is_compiled_once_for_all_locales_that_are_asked_for(environment: TemplateEnvironment) -> None:
+    """The recipient's locale is a client's to choose: what it costs must not be the size of the template."""
+    rendered(environment, locale="en-GB")
+
+    found = [
+        environment.renderer.render_now("acme", Channel.SMS, TemplateRequest("order", VARIABLES, locale=f"en-{region}"))
+        for region in ("IN", "CH", "US", "DE")
+    ]
+
+    assert all(each.use.locale == "en" for each in found)
+    assert len({each.payload["text"] for each in found}) > 1
+
+
+def test_a_constant_is_shown_in_the_locale_that_is_asked_for(environment: TemplateEnvironment) -> None:
+    environment.publish("acme", "const", sms_source("{{ 1234.5 }} {{ 0.5 | percent }}"))
+
+    texts = [rendered(environment, name="const", variables={}, locale=each).payload["text"] for each in ("en", "en-CH")]
+
+    assert texts == ["1,234.5 50%", "1'234.5 50%"]
