@@ -15,8 +15,17 @@ from wavecom import errors
 from wavecom.accounts import KeyScope
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.actor import Actor
+from wavecom.core.lanes import Channel
 from wavecom.core.submission import Accepted, Submission, SubmissionResult
-from wavecom.errors import InvalidRequestError, LimitStatus, NothingAcceptedError, RefusedError, StoreError
+from wavecom.core.templates.rendering import Rendered, TemplateRequest
+from wavecom.errors import (
+    BodyTooLargeError,
+    InvalidRequestError,
+    LimitStatus,
+    NothingAcceptedError,
+    RefusedError,
+    StoreError,
+)
 from wavecom.services.web import WebServices
 from wavecom.web import problems
 from wavecom.web.api import answers, representation
@@ -25,10 +34,14 @@ from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.openapi import PROBLEM
 from wavecom.web.api.schemas.batch import BatchItem, BatchSchema
 from wavecom.web.api.schemas.notification import NotificationRequest
+from wavecom.web.api.schemas.templated import Render
 from wavecom.web.api.shapes import Json, array, boolean, integer, record
 from wavecom.web.authentication import Authenticator, caller
 from wavecom.web.limit_headers import ERRORS, HEADERS, limit_headers
 from wavecom.web.request_middleware import TRACEPARENT
+
+#: Characters that templates may write for one batch: 1,000 mails of 32 KiB.
+RENDERED_LIMIT = 32 * 1024 * 1024
 
 EXAMPLE = {
     "notifications": [
@@ -104,13 +117,34 @@ def add_to(blueprint: ApiBlueprint, authenticator: Authenticator, services: WebS
         key's limits a batch uses up one for each item that is new; items that are refused count against the rate only.
         """
         actor = caller()
-        items = [item.completed(partial(services.templates.render, actor.client)) for item in items]
+        render = _bounded(partial(services.templates.render, actor.client))
+        items = [item.completed(render) for item in items]
         keys = _keys(items, idempotency_key(request.headers.get(HEADER)))
         traceparent = request.headers.get(TRACEPARENT) if services.settings.traces_url is not None else None
         outcomes, limits = _submit(services.acceptance, services.submission, actor, items, keys, traceparent)
         response = _answer(outcomes)
         response.headers.extend(limit_headers(limits))
         return response
+
+
+def _bounded(render: Render) -> Render:
+    """``render`` for the items of one batch, whose payloads all stand in memory until the last one is written.
+
+    Raises ``BodyTooLargeError`` where they get longer than ``RENDERED_LIMIT`` together.
+    """
+    lengths: list[int] = []
+
+    def bounded(channel: Channel, wanted: TemplateRequest) -> Rendered:
+        rendered = render(channel, wanted)
+        lengths.append(sum(len(each) for each in rendered.payload.values() if isinstance(each, str)))
+        if sum(lengths) > RENDERED_LIMIT:
+            raise BodyTooLargeError(
+                f"What the templates write for the first {len(lengths)} items that name one has more than "
+                f"{RENDERED_LIMIT} characters; send fewer at once."
+            )
+        return rendered
+
+    return bounded
 
 
 def _keys(items: Sequence[BatchItem], common: str | None) -> list[str | None]:

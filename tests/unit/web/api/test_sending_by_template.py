@@ -162,6 +162,17 @@ def test_a_batch_is_written_item_by_item(environment: WebEnvironment, api: Flask
     assert again.json["results"][0]["replayed"]
 
 
+def test_a_batch_whose_templates_write_too_much_is_refused_whole(environment: WebEnvironment, api: FlaskClient) -> None:
+    mail = {"subject": "x", "html": "<p>" + "x" * 260_000 + "</p>"}
+    environment.templates.publish("default", "long", {"contents": {"en": {"email": mail}}})
+    item = {"type": "email", "to": MAIL["to"], "template": "long"}
+
+    answer = api.post("/api/notifications/batch", json={"notifications": [item] * 100})
+
+    assert (answer.status_code, answer.json["code"]) == (413, "body_too_large")
+    assert "for the first 65 items" in answer.json["detail"]
+
+
 def fast(environment: WebEnvironment, **changes: Any) -> Any:
     """What comes of the request by the way that plain ones go."""
     body = json.dumps(SMS | changes).encode()
