@@ -92,18 +92,24 @@ def examples_of(variables: Mapping[str, Variable]) -> dict[str, Any]:
 
 
 def longest_examples_of(variables: Mapping[str, Variable]) -> dict[str, Any]:
-    """Examples as long as they may get: texts filled up to their ``max_length``, lists up to ``max_items``."""
+    """Examples as long as they may get: texts filled up to their ``max_length``, in lists too, which have
+    ``max_items``."""
+    return {name: _longest(variable, variable.example) for name, variable in variables.items()}
 
-    def longest(variable: Variable) -> Any:
-        if variable.type is VariableType.TEXT:
-            word = str(variable.example)
-            return (word * (variable.max_length // len(word) + 1))[: variable.max_length] if word else ""
-        if variable.type is VariableType.LIST and variable.example:
-            example = variable.example
-            return [example[index % len(example)] for index in range(variable.max_items)]
-        return variable.example
 
-    return {name: longest(variable) for name, variable in variables.items()}
+def _longest(variable: Variable, example: Any) -> Any:
+    if variable.type is VariableType.TEXT:
+        word = "x" if example is None else str(example)
+        return (word * (variable.max_length // len(word) + 1))[: variable.max_length] if word else ""
+    if variable.type is not VariableType.LIST or not example:
+        return example
+    items = [
+        _longest(variable.items, each)
+        if variable.items is not None
+        else {name: _longest(inner, each.get(name)) for name, inner in variable.fields.items()}
+        for each in example
+    ]
+    return [items[index % len(items)] for index in range(variable.max_items)]
 
 
 def values_of(

@@ -126,7 +126,7 @@ def test_a_declaration_that_is_wrong_is_named(declared: dict[str, Variable], whe
 def test_the_longest_examples_fill_what_the_declarations_allow() -> None:
     variables = {
         "name": Variable(T.TEXT, "Amina", max_length=12),
-        "tags": Variable(T.LIST, ["a", "b"], items=Variable(T.TEXT, "a"), max_items=3),
+        "tags": Variable(T.LIST, ["a", "b"], items=Variable(T.TEXT, "a", max_length=1), max_items=3),
         "count": Variable(T.NUMBER, 3),
     }
 
@@ -142,3 +142,13 @@ def test_problems_are_bounded_and_name_what_there_is_once() -> None:
 
     assert len(found) == len(in_a_list) == Problem.LIMIT
     assert sum("there are: name0, name1," in each.message for each in found + in_a_list) == 2
+
+
+def test_texts_in_lists_are_filled_up_as_well() -> None:
+    text = Variable(VariableType.TEXT, max_length=5)
+    variables = {
+        "tags": Variable(VariableType.LIST, ["ab"], items=text, max_items=2),
+        "lines": Variable(VariableType.LIST, [{"name": "Pen"}], fields={"name": text, "note": text}, max_items=1),
+    }
+
+    assert longest_examples_of(variables) == {"tags": ["ababa"] * 2, "lines": [{"name": "PenPe", "note": "xxxxx"}]}
