@@ -66,13 +66,10 @@ class WaveComError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with an input.
+    """One thing that is wrong with an input; of one input at most ``LIMIT`` are told.
 
-    ``where`` names the place as its owner knows it: a JSON pointer (``/to/email``), an environment variable,
-    or ``file.toml:12``. ``message`` says what is wrong and how to put it right. ``code`` is stable.
-    """
+    ``where``: a JSON pointer (``/to/email``), an environment variable or ``file.toml:12``; ``code`` is stable."""
 
-    #: Of one input; it can hold thousands of mistakes, and nobody reads more than these.
     LIMIT = 100
     where: str
     message: str
