@@ -79,6 +79,16 @@ def test_a_text_is_filled_in(source: str, text: str) -> None:
     assert rendered(source) == text
 
 
+@pytest.mark.parametrize(
+    "condition", ["total.amount == 19.9", "total.amount <= 19.9", "count >= 19.90", "count == total.amount"]
+)
+def test_figures_are_compared_as_they_are_written(condition: str) -> None:
+    """19.9 has no exact form in binary digits, so a float would be another number."""
+    source = f"{{{{ 'a' if {condition} else 'b' }}}}"
+
+    assert rendered(source, total={"amount": "19.90", "currency": "CHF"}, count=19.9) == "a"
+
+
 def test_a_subject_stays_one_line() -> None:
     assert rendered("For {{ note }}", Markup.LINE, note="a\r\nBcc: b@example.com") == "For a Bcc: b@example.com"
 
