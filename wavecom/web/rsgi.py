@@ -87,6 +87,8 @@ class _Request:
     is_last: bool = False
     #: The request as WSGI knows it, once somebody has asked for it.
     environ: WSGIEnvironment | None = None
+    #: Whether its answer may go on: somebody waits to serve it.
+    may_go_on: bool = False
     #: An answer that goes on: its status, headers and beginning, and the stream that it goes on as.
     streamed: tuple[int, list[tuple[str, str]], bytes, EventStream | LongAnswer] | None = None
 
@@ -167,10 +169,7 @@ class RsgiApplication:
             await self._answer(request, self._refusals)
             return
         if length == 0:
-            request = _Request(scope, proto, io.BytesIO(), error)
-            await self._answer(request, threads)
-            if request.streamed is not None:
-                await self._stream(proto, *request.streamed)
+            await self._answer(_Request(scope, proto, io.BytesIO(), error), threads)
             return
         # What is longer than it may be the application refuses by its length.
         is_short = length is None or length <= self._body_limit(threads)
@@ -330,14 +329,44 @@ class RsgiApplication:
         else:
             request.proto.response_bytes(*self._sending.answer(environ, response))
 
-    def _answer(self, request: _Request, threads: RequestThreads) -> asyncio.Future[None]:
-        return threads.submit(partial(self._run, request))
+    async def _answer(self, request: _Request, threads: RequestThreads) -> None:
+        """Have a thread answer ``request``, and serve the stream that the answer goes on as.
+
+        Answers that go on are offered here alone, so no place is taken that nobody gives back.
+        """
+        request.may_go_on = request.scope.method == "GET"
+        answered = threads.submit(partial(self._run, request))
+        if not request.may_go_on:
+            await answered
+            return
+        try:
+            # The thread goes on when the wait is called off, and its view may take a place even then.
+            await asyncio.shield(answered)
+        except asyncio.CancelledError:
+            answered.add_done_callback(lambda _: self._abandon(request))
+            raise
+        if request.streamed is not None:
+            await self._stream(request.proto, *request.streamed)
+
+    def _abandon(self, request: _Request) -> None:
+        """Nobody waits for the answer any more."""
+        if request.streamed is not None:
+            self._release(request.streamed[-1])
+
+    def _release(self, rest: EventStream | LongAnswer) -> None:
+        if isinstance(rest, LongAnswer):
+            self.long_answers.release(rest)
+        else:
+            self.streams.release(rest)
 
     def _run(self, request: _Request) -> None:
         """In a thread: have the application answer ``request``."""
         environ = request.environ or make_environ(request.scope, request.body, request.error)
-        if environ["REQUEST_METHOD"] == "GET":
+        if request.may_go_on and not request.is_last:
+            # Of a peer that still has to send its body the loop would not hear that it has left: it gets the beginning,
+            # and comes again. A long answer is written to all the time, and by that hears of it.
             streams.offer(environ, self.streams)
+        if request.may_go_on:
             long_answers.offer(environ, self.long_answers)
         try:
             status, headers, body = _call(self._app, environ)
@@ -353,10 +382,8 @@ class RsgiApplication:
             headers = [header for header in headers if header[0].lower() != "content-length"]
             request.streamed = status, headers, body, rest
             return
-        if isinstance(rest, LongAnswer):
-            self.long_answers.release(rest)
-        elif rest is not None:
-            self.streams.release(rest)
+        if rest is not None:
+            self._release(rest)
         request.proto.response_bytes(status, headers, body)
 
 

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from urllib3.exceptions import HTTPError
 
 from tests.waiting import wait_until
 from tests.web_process import WebProcess, workers
+from wavecom.web.api.event_stream import MOST_EACH
 
 SMS: dict[str, Any] = {"type": "sms", "to": {"phone": "+12025550143"}, "payload": {"text": "hello"}}
 JOBS = 12
@@ -117,6 +119,59 @@ def test_a_reader_that_comes_again_has_every_event_once_whatever_becomes_of_the_
     # Without the end of its streams granian waits for them, and is killed after three seconds.
     assert stopped_in < 2.5
     assert reader.endings[0] is True
+
+
+#: What a request for a stream may come with; the status of its answer, and whether the stream goes on.
+REQUESTS = {
+    "a body": ("GET {} HTTP/1.1\nContent-Length: 2\n\n{{}}", 200, True),
+    "a body that is asked for": ("GET {} HTTP/1.1\nExpect: 100-continue\nContent-Length: 2\n\n{{}}", 200, True),
+    "a body that stays away": ("GET {} HTTP/1.1\nContent-Length: 2\n\n", 200, False),
+    "a body of unknown length": ("GET {} HTTP/1.1\nTransfer-Encoding: chunked\n\n2\n{{}}\n0\n\n", 200, False),
+    "a body that is too long": ("GET {} HTTP/1.1\nContent-Length: 999999999\n\n{{}}", 200, False),
+    "another protocol": ("GET {} HTTP/1.1\nConnection: Upgrade\nUpgrade: h2c\n\n", 200, True),
+    "a web socket": ("GET {} HTTP/1.1\nConnection: Upgrade, close\nUpgrade: websocket\n\n", 400, False),
+    "an old protocol": ("GET {} HTTP/1.0\n\n", 200, True),
+    "no wish for the answer": ("HEAD {} HTTP/1.1\nConnection: close\n\n", 200, False),
+}
+
+
+def ask(web: WebProcess, request: str) -> socket.socket:
+    """A connection on which this was sent, which has line ends as text has them."""
+    head, separator, rest = request.format("/api/events/stream").partition("\n")
+    fields = f"Host: localhost\nAuthorization: Bearer {web.key}\n"
+    connection = socket.create_connection(("127.0.0.1", web.port), timeout=20)
+    connection.sendall(f"{head}{separator}{fields}{rest}".replace("\n", "\r\n").encode())
+    return connection
+
+
+def read_until(connection: socket.socket, expected: bytes) -> bytes:
+    """What has come when ``expected`` has, or all where the other side ends before."""
+    found = b""
+    while expected not in found and (part := connection.recv(65536)):
+        found += part
+    return found
+
+
+@pytest.mark.timeout(180)
+def test_whatever_comes_with_a_request_for_a_stream_it_is_answered_and_its_place_comes_back(tmp_path: Path) -> None:
+    heartbeat = b": nothing new"
+    with WebProcess(tmp_path) as web:
+        with ExitStack() as connections:
+            held = {name: connections.enter_context(ask(web, request)) for name, (request, *_) in REQUESTS.items()}
+            for name, (_, status, goes_on) in REQUESTS.items():
+                # A heartbeat, which comes after some seconds, shows that a stream goes on; the others end.
+                answer = read_until(held[name], heartbeat)
+                assert (b" %d " % status in answer, heartbeat in answer) == (True, goes_on), (name, answer)
+        for request, *_ in REQUESTS.values():
+            for _ in range(MOST_EACH):
+                ask(web, request).close()
+
+        def all_places_are_free() -> bool:
+            with ExitStack() as connections:
+                plain = [connections.enter_context(ask(web, "GET {} HTTP/1.1\n\n")) for _ in range(MOST_EACH)]
+                return all(read_until(each, b"\r\n").startswith(b"HTTP/1.1 200 ") for each in plain)
+
+        wait_until(all_places_are_free, "every place that was taken has come back", poll_seconds=1)
 
 
 WINDOWS = 100

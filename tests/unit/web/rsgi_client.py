@@ -77,8 +77,8 @@ class Connection:
 class StreamConnection(Connection):
     """A connection whose answer goes on; its peer reads what comes, until it leaves or all has come."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, body: bytes = b"") -> None:
+        super().__init__(body)
         self._is_over = asyncio.Event()
         self._more = asyncio.Event()
         self._loop = asyncio.get_running_loop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from flask.testing import FlaskClient
 from tests.factories import make_job_id
 from tests.unit.web.api.test_events import happen, ids
 from tests.unit.web.conftest import KEY, NOW, WebEnvironment
-from tests.unit.web.rsgi_client import StreamConnection, scope_of
+from tests.unit.web.rsgi_client import StreamConnection, flask_threads, scope_of
 from wavecom.accounts import KeyScope, hash_of
 from wavecom.core.job import JobId
 from wavecom.core.keys import KeyRecord
@@ -128,13 +129,22 @@ class Opened:
         self.rsgi: RsgiApplication = environment.app.rsgi  # type: ignore[attr-defined]
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def stream(self, query: str = "", *, key: str = KEY, **headers: str) -> StreamConnection:
-        connection = StreamConnection()
-        scope = scope_of("GET", PATH, {"Authorization": f"Bearer {key}", **headers}, query)
-        serving: Any = self.rsgi.serve(scope, connection)  # type: ignore[arg-type]
-        self._tasks.append(asyncio.create_task(serving))
-        await connection.until(lambda text: bool(text) or connection.status_code >= 400)
+    async def stream(
+        self, query: str = "", *, key: str = KEY, method: str = "GET", body: bytes = b"", **headers: str
+    ) -> StreamConnection:
+        connection = StreamConnection(body)
+        self.begin(connection, query, key=key, method=method, **headers)
+        await connection.until(lambda _: connection.status_code > 0)
         return connection
+
+    def begin(
+        self, connection: StreamConnection, query: str = "", *, key: str = KEY, method: str = "GET", **headers: str
+    ) -> asyncio.Task[None]:
+        scope = scope_of(method, PATH, {"Authorization": f"Bearer {key}", **headers}, query)
+        serving: Any = self.rsgi.serve(scope, connection)  # type: ignore[arg-type]
+        task: asyncio.Task[None] = asyncio.create_task(serving)
+        self._tasks.append(task)
+        return task
 
     async def are_served(self) -> None:
         async with asyncio.timeout(10):
@@ -241,6 +251,95 @@ def test_a_key_has_so_many_streams_and_one_that_ends_makes_room(environment: Web
         for each in those:
             each.leave()
         await opened.are_served()
+
+    on_loop(environment, test)
+
+
+def test_a_get_whose_body_has_come_is_a_stream_as_any_other(environment: WebEnvironment) -> None:
+    async def test(opened: Opened) -> None:
+        connection = await opened.stream(body=b"{}", **{"Content-Length": "2"})
+        happened = happen(environment)
+        assert streamed_ids(await connection.until(lambda text: bool(events_of(text)))) == happened
+        connection.leave()
+        await opened.are_served()
+
+    on_loop(environment, test)
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", {"Content-Length": "2"}),
+        ("GET", {"Content-Length": "3"}),
+        ("GET", {"Content-Length": "70000"}),
+        ("GET", {"Content-Length": "9" * 12}),
+        ("GET", {"Transfer-Encoding": "chunked"}),
+        ("GET", {"Expect": "100-continue", "Content-Length": "2"}),
+        ("HEAD", {}),
+        ("HEAD", {"Content-Length": "2"}),
+        ("OPTIONS", {"Content-Length": "2"}),
+    ],
+)
+def test_whatever_comes_with_a_request_it_is_answered_and_its_place_comes_back(
+    environment: WebEnvironment, method: str, headers: dict[str, str]
+) -> None:
+    async def test(opened: Opened) -> None:
+        for _ in range(event_stream.MOST_EACH + 1):
+            connection = await opened.stream(method=method, body=b"{}", **headers)
+            assert connection.status_code in {200, 204}
+            connection.leave()
+            await opened.are_served()
+        plain = await opened.stream()
+        assert plain.status_code == 200
+        plain.leave()
+        await opened.are_served()
+
+    on_loop(environment, test)
+
+
+def test_who_still_sends_a_body_gets_the_beginning_and_comes_again(environment: WebEnvironment) -> None:
+    happened = happen(environment, 2)
+
+    async def test(opened: Opened) -> None:
+        connection = await opened.stream("after=0", **{"Transfer-Encoding": "chunked"})
+        await opened.are_served()
+        assert connection.has_ended
+        assert streamed_ids(connection.text) == happened
+        # The rest of the body must not pass for another request.
+        assert connection.headers["Connection"] == "close"
+
+    on_loop(environment, test)
+
+
+def test_a_wait_that_is_called_off_while_the_view_works_costs_no_place(
+    environment: WebEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_in_view, may_go_on = threading.Event(), threading.Event()
+    log = environment.events.log
+    right, answered = log.bounds, flask_threads(environment.app)
+
+    def slow(account: str) -> tuple[int, int]:
+        is_in_view.set()
+        may_go_on.wait(10)
+        return right(account)
+
+    monkeypatch.setattr(log, "bounds", slow)
+    monkeypatch.setattr(event_stream.EventSource, "most_each", 1)
+
+    async def test(opened: Opened) -> None:
+        serving = opened.begin(StreamConnection())
+        while not is_in_view.is_set():
+            await asyncio.sleep(0.001)
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        may_go_on.set()
+        while not answered:
+            await asyncio.sleep(0.001)
+        while (connection := await opened.stream()).status_code == 429:
+            await asyncio.sleep(0.001)
+        assert connection.status_code == 200
+        connection.leave()
 
     on_loop(environment, test)
 
