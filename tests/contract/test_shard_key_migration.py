@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import NetworkTimeout, OperationFailure
 
 from tests.factories import NOW, make_claim, make_job, make_job_id
 from wavecom.cli import main
 from wavecom.core.job import Job
 from wavecom.core.states import Status
+from wavecom.errors import StoreError
 from wavecom.services.migration import MigrationServices
 from wavecom.storage.mongo.documents import to_document
 from wavecom.storage.mongo.indexes import INDEXES, OLD_INDEXES
@@ -186,6 +189,58 @@ def test_one_that_stood_still_does_not_go_on_beside_the_one_that_took_over(insta
 
     with pytest.raises(MigrationRefusedError, match="taken over"):
         installation.migration().run(jobs_per_second=1_000)
+
+
+def refuses_another(installation: Installation) -> Callable[[], None]:
+    def start_another() -> None:
+        with pytest.raises(MigrationRefusedError, match="ada@ops"):
+            installation.migration("bob@ops").run(jobs_per_second=1_000)
+
+    return start_another
+
+
+@pytest.mark.parametrize("rate", [1, 3])
+def test_one_that_goes_slowly_stays_the_one_that_runs(installation: Installation, rate: int) -> None:
+    installation.store_as_before(201)
+    installation.while_asleep = refuses_another(installation)
+
+    result = installation.migration().run(jobs_per_second=rate)
+
+    assert result.migrated == 201
+    assert installation.slept == pytest.approx(201 / rate)
+
+
+def test_one_that_waits_for_an_index_for_minutes_stays_the_one_that_runs(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation.store_as_before(1)
+    build, began = Collection.create_indexes, installation.now
+
+    def slow_build(jobs: Collection[dict[str, Any]], indexes: Any) -> Any:
+        if installation.now - began > timedelta(minutes=5):
+            return build(jobs, indexes)
+        # As the driver does after the time that the connection gives an answer.
+        installation.now += timedelta(seconds=10)
+        raise NetworkTimeout("timed out")
+
+    monkeypatch.setattr(Collection, "create_indexes", slow_build)
+    installation.while_asleep = refuses_another(installation)
+
+    assert installation.migration().run(jobs_per_second=1_000).migrated == 1
+    assert set(NEW_UNIQUE) <= installation.indexes()
+
+
+def test_an_index_that_can_not_be_built_ends_the_run(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_jobs: Collection[dict[str, Any]], _indexes: Any) -> Any:
+        raise OperationFailure("index build failed", 86)
+
+    monkeypatch.setattr(Collection, "create_indexes", refuse)
+
+    with pytest.raises(StoreError):
+        installation.migration().run(jobs_per_second=1_000)
+    assert installation.database["migrations"].count_documents({}) == 0
 
 
 def test_old_indexes_are_dropped_a_minute_after_every_job_has_its_key(installation: Installation) -> None:

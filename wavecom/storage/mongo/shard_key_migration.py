@@ -14,11 +14,11 @@ from typing import Final
 
 from pymongo import ASCENDING, IndexModel, UpdateOne
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, NetworkTimeout
 
 from wavecom.core.job import JobId
 from wavecom.core.job_ids import request_hash, shard_key_of, shard_key_of_request
-from wavecom.errors import ConflictError
+from wavecom.errors import ConflictError, UncertainWriteError
 from wavecom.storage.mongo.client import durable
 from wavecom.storage.mongo.documents import Document
 from wavecom.storage.mongo.errors import reading, writing
@@ -29,6 +29,8 @@ _KEYLESS: Final[Document] = {"shardKey": None}
 _BATCH: Final = 200
 #: How long a run that says nothing any more keeps others out.
 _HOLD: Final = timedelta(seconds=60)
+#: How long it rests at a time: what comes between two renewals takes half a minute at the most.
+_RENEW_SECONDS: Final = 20.0
 _HOLD_ID: Final = "shard keys"
 #: Twice as long as any process acts on what it has seen.
 WAIT_BEFORE_DROP_SECONDS: Final = 2 * BELIEVED_SECONDS
@@ -106,14 +108,12 @@ class ShardKeyMigration:
         """
         migrated = noted = 0
         with self._held():
-            with writing():
-                self._jobs.create_indexes(INDEXES["jobs"])
+            self._build_indexes()
             while batch := self._next_batch():
                 noted += self._note_keys(batch)
                 migrated += self._give_keys(batch)
                 on_progress(len(batch))
-                self._renew()
-                self._sleep(len(batch) / jobs_per_second)
+                self._rest(len(batch) / jobs_per_second)
             forgotten = sum(self._forget_purged())
         return MigrationResult(migrated, noted, forgotten)
 
@@ -129,9 +129,7 @@ class ShardKeyMigration:
             if not old:
                 return ()
             on_wait(WAIT_BEFORE_DROP_SECONDS)
-            for _ in range(int(WAIT_BEFORE_DROP_SECONDS)):
-                self._sleep(1)
-                self._renew()
+            self._rest(WAIT_BEFORE_DROP_SECONDS)
             self._refuse_keyless(
                 "A process of 0.1 has stored them meanwhile; stop all processes of it, then run wavecom migrate"
             )
@@ -139,6 +137,22 @@ class ShardKeyMigration:
                 for name in old:
                     self._jobs.drop_index(name)
             return old
+
+    def _build_indexes(self) -> None:
+        while not self._has_built_indexes():
+            # MongoDB goes on building when nobody waits for it, and who asks again waits for the same build.
+            self._rest(_RENEW_SECONDS)
+
+    def _has_built_indexes(self) -> bool:
+        """Whether all are there; no, when building takes longer than the connection waits for an answer."""
+        try:
+            with writing():
+                self._jobs.create_indexes(INDEXES["jobs"])
+        except UncertainWriteError as error:
+            if isinstance(error.__cause__, NetworkTimeout):
+                return False
+            raise
+        return True
 
     # --- batches ------------------------------------------------------------------------------------------------------
 
@@ -206,6 +220,14 @@ class ShardKeyMigration:
         finally:
             with writing():
                 self._holds.delete_one({"_id": _HOLD_ID, "token": self._token})
+
+    def _rest(self, seconds: float) -> None:
+        """Do nothing for so long, and keep the hold."""
+        while seconds > 0:
+            step = min(seconds, _RENEW_SECONDS)
+            self._sleep(step)
+            self._renew()
+            seconds -= step
 
     def _renew(self) -> None:
         with writing():
