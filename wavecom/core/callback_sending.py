@@ -51,8 +51,10 @@ _HEALTH: Final = (
     *("failures", "failing_since", "not_before", "state", "disabled_reason", "disabled_at"),
     *("warned_at", "owed_notice"),
 )
-#: So long a callback rests whose secrets can't be read: that is ours to mend, and costs its endpoint nothing.
-_UNREADABLE_REST: Final = timedelta(seconds=60)
+#: When a callback is looked at again whose secrets this process can't read: soon, for another process may have the key.
+_UNREADABLE_REST: Final = timedelta(seconds=5)
+#: How often a process says of a callback that it can't read its secrets.
+_UNREADABLE_LOG_SECONDS: Final = 60.0
 
 
 class EndpointCaller(Protocol):
@@ -157,6 +159,8 @@ class CallbackSending:
         self._clock = clock
         self._jitter = jitter
         self._new_token = new_token
+        #: When this process last said of a callback that it can't read its secrets.
+        self._said_unreadable: dict[str, float] = {}
 
     def run(self, callback_id: str) -> SendingReport:
         """Send what is due, until nothing is, the endpoint fails, or the turn is over. Raises ``StoreError``.
@@ -171,12 +175,12 @@ class CallbackSending:
         while lease := self._hold(callback_id, token):
             callback = lease.callback
             now = self._clock.now()
-            next_look = self._rests_until(callback, now)
+            may_call = not _is_resting(callback, now) and self._can_sign(callback, now)
             is_over = self._is_stopping() or self._clock.monotonic() >= ends_at
-            due = [] if next_look or is_over else self._deliveries.due(callback_id, now, self._batch(callback))
+            due = self._deliveries.due(callback_id, now, self._batch(callback)) if may_call and not is_over else []
             if due:
                 self._send(callback, due, report)
-            elif self._callbacks.release(lease, next_look or self._deliveries.next_due_at(callback_id)):
+            elif self._callbacks.release(lease, self._next_look(callback, now)):
                 break
         return report
 
@@ -184,25 +188,35 @@ class CallbackSending:
         now = self._clock.now()
         return self._callbacks.hold(callback_id, token, now, now + HOLD)
 
+    def _next_look(self, callback: Callback, now: datetime) -> datetime | None:
+        if _is_resting(callback, now):
+            # Also where nothing is due: what happens until then does not wake it.
+            return callback.not_before
+        due_at = self._deliveries.next_due_at(callback.callback_id)
+        if due_at is None or callback.signing_secrets(now):
+            return due_at
+        # Nothing of this is written into the callback: it is this process that lacks the key, and others may have it.
+        return max(due_at, now + _UNREADABLE_REST)
+
     @staticmethod
     def _batch(callback: Callback) -> int:
         return 1 if is_slowed(callback) else WIDTH if callback.failures else _BATCH
 
-    def _rests_until(self, callback: Callback, now: datetime) -> datetime | None:
-        """Until when nothing is sent to it; None: it may be called."""
-        if callback.not_before is not None and callback.not_before > now:
-            return callback.not_before
+    def _can_sign(self, callback: Callback, now: datetime) -> bool:
         if callback.signing_secrets(now):
-            return None
-        log.error(
-            "callback_secret_unreadable",
-            callback_id=callback.callback_id,
-            fix="put the key back into WAVECOM_CALLBACK_KEYS that it was kept with, or rotate the secret",
-        )
-        rests_until = now + _UNREADABLE_REST
-        # Else each new event would bring it, and this line, again.
-        self._callbacks.change(callback.callback_id, {"not_before": rests_until}, updated_at=callback.updated_at)
-        return rests_until
+            self._said_unreadable.pop(callback.callback_id, None)
+            return True
+        mark = self._clock.monotonic()
+        said_at = self._said_unreadable.get(callback.callback_id)
+        # Not each time: new events bring the callback at once.
+        if said_at is None or mark - said_at >= _UNREADABLE_LOG_SECONDS:
+            self._said_unreadable[callback.callback_id] = mark
+            log.error(
+                "callback_secret_unreadable",
+                callback_id=callback.callback_id,
+                fix="give this process the key in WAVECOM_CALLBACK_KEYS that it was kept with, or rotate the secret",
+            )
+        return False
 
     def _send(self, callback: Callback, due: Sequence[CallbackDelivery], report: SendingReport) -> None:
         """Call for each of them, some at once, and record what came of it: the tries first, then the endpoint."""
@@ -301,6 +315,11 @@ class CallbackSending:
             )
         elif is_slowed(after) and not is_slowed(before):
             log.warning("callback_slowed", callback_id=before.callback_id, account=before.account)
+
+
+def _is_resting(callback: Callback, now: datetime) -> bool:
+    """Whether its endpoint's answers keep everybody from calling it now."""
+    return callback.not_before is not None and callback.not_before > now
 
 
 def test_event(delivery: CallbackDelivery) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import json
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -26,8 +28,10 @@ from wavecom.core.callback_schedule import DISABLE_AFTER, SLOW_AFTER
 from wavecom.core.callback_sending import HOLD, WIDTH, CallbackDispatch, CallbackSending, CallbackSubscriber
 from wavecom.core.callbacks import (
     Callback,
+    CallbackLease,
     CallbackSecret,
     CallbackState,
+    CallbackStore,
     CallbackTry,
     DeliveryState,
     DisabledReason,
@@ -75,17 +79,7 @@ class Environment:
         self.is_stopping = False
         self.subscriber = CallbackSubscriber(self.callbacks, self.deliveries)
         self.dispatch = CallbackDispatch(self.callbacks, self.published.append, self.clock)
-        self.sending = CallbackSending(
-            callbacks=self.callbacks,
-            deliveries=self.deliveries,
-            events=self.log,
-            caller=self.endpoints,
-            encode=orjson.dumps,
-            clock=self.clock,
-            jitter=lambda: 0.0,
-            new_token=lambda: f"token-{len(self.published)}-{len(self.endpoints.calls)}",
-            is_stopping=lambda: self.is_stopping,
-        )
+        self.sending = self.worker(self.callbacks)
         ids = iter(f"{number:032x}" for number in range(1, 1000))
         self.administration = CallbackAdministration(
             callbacks=self.callbacks,
@@ -95,6 +89,19 @@ class Environment:
             clock=self.clock,
             new_id=lambda: next(ids),
             random_bytes=lambda size: b"s" * size,
+        )
+
+    def worker(self, callbacks: CallbackStore) -> CallbackSending:
+        return CallbackSending(
+            callbacks=callbacks,
+            deliveries=self.deliveries,
+            events=self.log,
+            caller=self.endpoints,
+            encode=orjson.dumps,
+            clock=self.clock,
+            jitter=lambda: 0.0,
+            new_token=lambda: f"token-{len(self.published)}-{len(self.endpoints.calls)}",
+            is_stopping=lambda: self.is_stopping,
         )
 
     def add(self, callback_id: str = "a" * 32, **overrides: Any) -> Callback:
@@ -400,6 +407,70 @@ def test_without_its_secret_nothing_is_sent_and_nothing_is_lost(env: Environment
     env.run_for(10, 1)
 
     assert env.states() == {DeliveryState.DELIVERED: 60}
+
+
+class StoreWithoutKeys:
+    """The store as a process sees it that has not the keys which the secrets were kept with."""
+
+    def __init__(self, callbacks: MemoryCallbackStore) -> None:
+        self._callbacks = callbacks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._callbacks, name)
+
+    def hold(self, *arguments: Any) -> CallbackLease | None:
+        lease = self._callbacks.hold(*arguments)
+        if lease is None:
+            return None
+        secrets = tuple(replace(secret, value=None) for secret in lease.callback.secrets)
+        return replace(lease, callback=replace(lease.callback, secrets=secrets))
+
+
+def test_a_worker_without_the_keys_keeps_no_other_from_sending(env: Environment) -> None:
+    callback = env.add()
+    callbacks: Any = StoreWithoutKeys(env.callbacks)
+    without_keys = env.worker(callbacks)
+    [first] = env.happen()
+    env.dispatch.run()
+
+    without_keys.run(callback.callback_id)
+
+    assert (env.endpoints.calls, env.callback()) == ([], callback)
+    # It is not brought back without a pause, should all be like this one; but soon, for others.
+    env.run()
+    assert env.endpoints.calls == []
+    env.run_for(5, 1)
+    assert env.endpoints.sent() == [first.event_id]
+    # And what happens next brings it at once.
+    env.happen()
+    env.dispatch.run()
+    without_keys.run(callback.callback_id)
+    env.happen()
+    env.run()
+    assert env.states() == {DeliveryState.DELIVERED: 3}
+
+
+def test_a_callback_that_has_nothing_due_is_not_looked_at_because_its_secret_can_not_be_read(env: Environment) -> None:
+    env.add(secrets=(CallbackSecret(None, env.clock.now()),))
+    env.callbacks.wake(["a" * 32], env.clock.now())
+    env.run()
+
+    env.run_for(120)
+
+    assert env.published == []
+
+
+def test_what_happens_while_a_callback_rests_is_sent_after_its_rest(env: Environment) -> None:
+    env.add(not_before=env.clock.now() + timedelta(seconds=60))
+    # Somebody looks while nothing is due.
+    env.sending.run("a" * 32)
+    env.happen()
+
+    env.run_for(50)
+    assert env.endpoints.calls == []
+    env.run_for(20)
+
+    assert env.states() == {DeliveryState.DELIVERED: 1}
 
 
 def test_a_test_event_is_sent_whatever_the_callback_asks_for(env: Environment) -> None:
