@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+
+import structlog
 
 from wavecom.core.client_events import ClientEvent, EventAccountStore, EventLog
 from wavecom.core.job import JobId
 from wavecom.core.ports import Clock
-from wavecom.errors import EventsExpiredError
+from wavecom.errors import EventsExpiredError, StoreError
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,23 @@ class EventPage:
     events: Sequence[ClientEvent]
     position: int
     has_more: bool
+
+
+#: An account, and the position in its log that somebody has come to.
+Reader = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What one look has for readers: their pages, and whom it has none for."""
+
+    pages: dict[Reader, EventPage] = field(default_factory=dict)
+    #: Those who can't go on from where they stand: they have to ask anew, and are told why.
+    ended: set[Reader] = field(default_factory=set)
+    #: Those who have had their turn, whatever came of it.
+    asked: set[Reader] = field(default_factory=set)
+    #: Those behind whom there is more, and whose turn is still to come.
+    left: set[Reader] = field(default_factory=set)
 
 
 class EventReader:
@@ -56,21 +77,42 @@ class EventReader:
         return EventPage(events, position, has_more)
 
     def news(
-        self, readers: Collection[tuple[str, int]], limit: int, *, most_pages: int = 100
-    ) -> Mapping[tuple[str, int], EventPage]:
+        self, readers: Mapping[Reader, int], limit: int, *, most_pages: int = 100, most_events: int = 5_000
+    ) -> News:
         """For readers who stand at a position of an account: the page of each behind which there is more.
 
-        One question for all, and one more for each page; at most ``most_pages``, the others another time. Raises
-        ``StoreError``.
+        ``readers`` has for each a number that grows, of when it last had its turn: who has waited longest is first,
+        and among equals the least behind. One question for all, and one more for each page, until there are
+        ``most_pages``, or ``most_events`` in them; the others have their turn another time. A log that can't be read
+        costs nobody but its own readers anything. Raises ``StoreError`` where nobody can say where the logs end.
         """
         last = self._log.last_positions({account for account, _ in readers})
-        behind = [(account, position) for account, position in readers if position < last.get(account, 0)]
-        found: dict[tuple[str, int], EventPage] = {}
-        for account, position in behind[:most_pages]:
-            page = self.page(account, position, limit)
-            if page.events:
-                found[account, position] = page
-        return found
+        distances = {reader: last.get(reader[0], 0) - reader[1] for reader in readers}
+        behind = [reader for reader in readers if distances[reader] > 0]
+        behind.sort(key=lambda reader: (readers[reader], distances[reader]))
+        news = News()
+        for account, position in behind:
+            reader = account, position
+            if len(news.asked) == most_pages or sum(len(page.events) for page in news.pages.values()) >= most_events:
+                break
+            news.asked.add(reader)
+            try:
+                page = self.page(account, position, limit)
+            except EventsExpiredError:
+                news.ended.add(reader)
+            except StoreError as error:
+                # Others would most likely wait for it as long. They are first the next time.
+                log.debug("event_page_away", account=account, error=error.code)
+                return news
+            except Exception:
+                # An event that another release has written, say: whoever asks for it again is told.
+                log.exception("event_page_failed", account=account)
+                news.ended.add(reader)
+            else:
+                if page.events:
+                    news.pages[reader] = page
+        news.left.update(behind[len(news.asked) :])
+        return news
 
     def last_position(self, account: str) -> int:
         """The position of the account's newest event; 0 where there never was one."""

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import orjson
 
 from wavecom.core.client_events import ClientEvent
-from wavecom.core.event_reading import EventPage, EventReader
+from wavecom.core.event_reading import EventPage, EventReader, Reader
 from wavecom.core.event_representation import represented
 from wavecom.core.job import JobId
-from wavecom.errors import EventsExpiredError
 from wavecom.web.streams import EventStream, server_sent
 
 #: Events are published each second; two looks in that time find them half a second later at the most.
@@ -29,6 +28,8 @@ class EventCursor:
     account: str
     position: int
     job_id: JobId | None = None
+    #: The look at which it last had its turn.
+    turn: int = 0
 
 
 class EventSource:
@@ -40,12 +41,14 @@ class EventSource:
 
     def __init__(self, events: EventReader) -> None:
         self._events = events
+        self._looks = 0
 
     def begin(self, cursor: EventCursor, after: int | None) -> bytes:
         """The beginning of a stream behind ``after``, None for behind the newest event; moves ``cursor`` behind it.
 
         Raises ``EventsExpiredError`` and ``StoreError``.
         """
+        cursor.turn = self._looks
         # First: what comes to the log meanwhile is read again, and found on this or on the other side of it.
         last = self._events.last_position(cursor.account)
         if after is None:
@@ -60,23 +63,26 @@ class EventSource:
 
     def look(self, streams: Sequence[EventStream]) -> Mapping[EventStream, bytes | None]:
         """See ``StreamSource``: those who stand at the same position share a page, and its text."""
-        together: dict[tuple[str, int], list[EventStream]] = {}
+        self._looks += 1
+        together: dict[Reader, list[EventStream]] = {}
         for stream in streams:
             together.setdefault((stream.cursor.account, stream.cursor.position), []).append(stream)
-        try:
-            pages = self._events.news(list(together), PAGE)
-        except EventsExpiredError:
-            # Somebody has fallen a week behind: all come again, and are told so or go on.
-            return dict.fromkeys(streams)
+        last_turns = {reader: min(each.cursor.turn for each in those) for reader, those in together.items()}
+        news = self._events.news(last_turns, PAGE)
         found: dict[EventStream, bytes | None] = {}
-        for stream in streams:
-            stream.is_behind = False
-        for place, page in pages.items():
-            whole = _text(page)
-            for stream in together[place]:
-                found[stream] = whole if stream.cursor.job_id is None else _text(page, stream.cursor.job_id)
-                stream.cursor.position = page.position
-                stream.is_behind = page.has_more
+        for reader, those in together.items():
+            page = news.pages.get(reader)
+            whole = b"" if page is None else _text(page)
+            for stream in those:
+                stream.is_behind = reader in news.left or (page is not None and page.has_more)
+                if reader in news.asked:
+                    stream.cursor.turn = self._looks
+                if page is not None:
+                    found[stream] = whole if stream.cursor.job_id is None else _text(page, stream.cursor.job_id)
+                    stream.cursor.position = page.position
+                elif reader in news.ended:
+                    # It comes again, and is told what is wrong.
+                    found[stream] = None
         return found
 
     def heartbeat(self, stream: EventStream) -> bytes:

@@ -30,7 +30,7 @@ def happen(environment: WebEnvironment, count: int = 1, **overrides: Any) -> lis
             "published_at": NOW,
         }
         events.append(ClientEvent(**(fields | overrides)))
-    environment.events.log.append(ACCOUNT, events)
+    environment.events.log.append(overrides.get("account", ACCOUNT), events)
     return [event.event_id for event in events]
 
 
