@@ -33,7 +33,7 @@ _RATES = (25.0, 50.0, 100.0, 150.0, 200.0, 400.0, 800.0)
 _AGAIN = 400.0
 _YARDSTICK_RATE = 150.0
 #: Rate -> p95 in ms from due to the provider, and from created to recorded with the provider's 50 in it: what waiting
-#: for company may cost (ADR 53).
+#: for company may cost.
 _LATENCY_GOALS = {400.0: (20.0, 110.0), 800.0: (30.0, 110.0)}
 #: The same for clients that send the next when the last is answered, so many of them.
 _CLIENT_LATENCY_GOALS = {1: (15.0, 80.0), 8: (30.0, 110.0)}
