@@ -413,47 +413,6 @@ def test_a_store_that_is_away_ends_no_stream(environment: WebEnvironment, monkey
     on_loop(environment, test)
 
 
-def stream_at(source: event_stream.EventSource, account: str, position: int) -> streams.EventStream:
-    return streams.EventStream(source, "key", event_stream.EventCursor(account, position), lambda: True)
-
-
-def test_a_client_whose_events_were_deleted_ends_no_stream_but_its_own(environment: WebEnvironment) -> None:
-    source = event_stream.EventSource(environment.services.events)
-    happened = happen(environment, 2)
-    happen(environment, 5, account="globex")
-    environment.events.log.purge("globex", 3)
-    mine, theirs, their_other = (stream_at(source, *place) for place in (("default", 0), ("globex", 1), ("globex", 4)))
-
-    found = source.look([theirs, mine, their_other])
-
-    assert found[theirs] is None
-    assert streamed_ids((found[mine] or b"").decode()) == happened
-    assert len(events_of((found[their_other] or b"").decode())) == 1
-
-
-def test_many_who_are_far_behind_keep_nobody_waiting(environment: WebEnvironment) -> None:
-    source = event_stream.EventSource(environment.services.events)
-    last = len(happen(environment, 1_000))
-    # Each at a place of its own, so that none shares a page.
-    replaying = [stream_at(source, "default", position) for position in range(100)]
-    live = stream_at(source, "globex", 0)
-    everyone = [*replaying, live]
-    source.look(everyone)
-    happened = happen(environment, account="globex")
-
-    found = source.look(everyone)
-
-    assert streamed_ids((found[live] or b"").decode()) == happened
-    # Each of the others has its turn too, and is asked for again without a pause until it has all.
-    looks = 0
-    while behind := [each for each in replaying if each.cursor.position < last]:
-        assert all(each.is_behind for each in behind)
-        source.look(everyone)
-        looks += 1
-        assert looks <= len(replaying)
-    assert not any(each.is_behind for each in everyone)
-
-
 def test_the_list_and_the_stream_go_on_from_each_other(environment: WebEnvironment, api: FlaskClient) -> None:
     happened = happen(environment, 4)
     page = api.get("/api/events?limit=2").json
