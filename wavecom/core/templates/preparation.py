@@ -106,7 +106,10 @@ class _Parts:
         self._locale = locale
 
     def email(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """The content of a mail with its HTML put together, its CSS inlined, and a text where it has none."""
+        """The content of a mail with its HTML put together, its CSS inlined, and a text where it has none.
+
+        A text of its own stands within the layout's text, where the layout has one.
+        """
         layout_name = content.get(_LAYOUT)
         rest = {name: each for name, each in content.items() if name not in {_LAYOUT, "html"}}
         ready: dict[str, Any] = self.filled(rest, "text", ())
@@ -120,6 +123,9 @@ class _Parts:
         layout = None
         if layout_name is not None:
             layout = self._text_of(TemplateKind.LAYOUT, layout_name, "html", "/layout")
+            around = self._forms_of(TemplateKind.LAYOUT, layout_name, "/layout").get("text")
+            if "text" in ready and isinstance(around, str):
+                ready["text"] = self._together(str(content["text"]), "text", "/text", around)
         try:
             whole = mail_html.with_inlined_css(self._together(html, "html", "/html", layout))
             ready["html"] = whole
@@ -153,11 +159,15 @@ class _Parts:
             raise _PartError(where, f"line {error.line}: {error.text}") from None
 
     def _text_of(self, kind: TemplateKind, name: str, form: str, where: str) -> str:
+        text = self._forms_of(kind, name, where).get(form)
+        if not isinstance(text, str):
+            raise _PartError(where, f"needs {form} of the {kind} {name!r}, which has none")
+        return text
+
+    def _forms_of(self, kind: TemplateKind, name: str, where: str) -> Mapping[str, Any]:
+        """The ``html`` and ``text`` of a layout or partial, as far as it has them, for the nearest locale."""
         found = self._find(kind, name)
         if found is None or found.kind is not kind:
             raise _PartError(where, f"needs the {kind} {name!r}, and no version of such a {kind} is published")
         locale = locales.nearest(self._locale, found.contents, found.default_locale)
-        text = found.contents[locale or found.default_locale].get(form)
-        if not isinstance(text, str):
-            raise _PartError(where, f"needs {form} of the {kind} {name!r}, which has none")
-        return text
+        return found.contents[locale or found.default_locale]

@@ -132,6 +132,22 @@ def test_a_published_version_keeps_the_layout_and_partials_of_its_time(environme
     assert kept == {"subject": "x", "html": "<b><p>Hello</p><i>old</i></b>", "text": "Hello\n\nold\n"}
 
 
+def test_a_layouts_text_stands_around_a_text_of_the_mails_own(environment: TemplateEnvironment) -> None:
+    forms = {"html": "<p>{{ content }}</p>", "text": "{{ content }}\n{% include 'foot' %}"}
+    environment.publish("acme", "base", {"kind": "layout", "contents": {"en": forms}})
+    environment.publish("acme", "plain", {"kind": "layout", "contents": {"en": {"html": "<i>{{ content }}</i>"}}})
+    environment.publish("acme", "foot", {"kind": "partial", "contents": {"en": {"text": "Legal footer"}}})
+    mail = {"subject": "x", "html": "Hello", "text": "Good day."}
+
+    texts = []
+    for name in ("base", "plain"):
+        version = environment.publish("acme", name + "-mail", {"contents": {"en": {"email": mail | {"layout": name}}}})
+        kept = environment.administration.get("acme", name + "-mail", version).prepared
+        texts.append(kept["en"]["email"]["text"])
+
+    assert texts == ["Good day.\nLegal footer", "Good day."]
+
+
 def test_a_changed_part_makes_a_new_version_of_an_unchanged_template(environment: TemplateEnvironment) -> None:
     source = sms_source("Hello. {% include 'foot' %}")
     for text in ("old", "new"):
