@@ -61,6 +61,9 @@ class MadeUpBlobs:
     def put(self, blobs: Mapping[str, bytes], purge_at: datetime) -> None:
         raise AssertionError("nothing is stored here")
 
+    def missing(self, names: Collection[str]) -> set[str]:
+        return set()
+
     def get(self, names: Collection[str], purge_at: datetime) -> dict[str, bytes]:
         return {name: os.urandom(1) * SIZE for name in names}
 

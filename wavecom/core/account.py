@@ -49,6 +49,11 @@ def is_test_account(account: str) -> bool:
     return account.endswith(_TEST_SUFFIX)
 
 
+def account_beside(account: str, client: str) -> str:
+    """The account of ``client`` that is live where ``account`` is, and a test account where that is one."""
+    return account_of(client, not is_test_account(account))
+
+
 def live_accounts(accounts: Iterable[str]) -> frozenset[str]:
     """Those whose jobs reach real providers."""
     return frozenset(account for account in accounts if not is_test_account(account))

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from wavecom.core.account import SYSTEM_CLIENT, account_of, client_of, is_test_account
+from wavecom.core.account import SYSTEM_CLIENT, account_beside, client_of
 from wavecom.core.callback_schedule import DISABLE_AFTER
 from wavecom.core.callbacks import Callback, CallbackStore, DisabledReason, NoticeKind
 from wavecom.core.client_events import PROMISED
@@ -113,7 +113,7 @@ def notice(callback: Callback, address: str) -> NewNotification:
         days=PROMISED.days,
     )
     return NewNotification(
-        client=account_of(SYSTEM_CLIENT, not is_test_account(callback.account)),
+        client=account_beside(callback.account, SYSTEM_CLIENT),
         type=Channel.EMAIL,
         to={"email": address},
         payload={"subject": _SUBJECTS[callback.owed_notice].format(host=host), "text": text},
