@@ -87,7 +87,9 @@ def show(outcome: ScenarioResult, display: Display) -> None:
             ("due to provider", figures.due_to_provider),
             ("created to recorded", figures.created_to_recorded),
         )
-        times = ", ".join(f"{words} {each.p50:.0f}/{each.p95:.0f}/{each.p99:.0f} ms" for words, each in latencies)
+        times = ", ".join(
+            f"{words} {each.p50:.0f}/{each.p95:.0f}/{each.p99:.0f} ms" for words, each in latencies if each.count
+        )
         display.line(
             f"    {name}: {figures.accepted:,} of {figures.offered:,} accepted ({_counts(figures.answers)}), received"
             f" {figures.received:,}, {books}; {figures.accepted_per_second:,.0f}/s accepted,"
