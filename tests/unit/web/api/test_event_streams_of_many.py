@@ -48,3 +48,18 @@ def test_many_who_are_far_behind_keep_nobody_waiting(environment: WebEnvironment
         looks += 1
         assert looks <= len(replaying)
     assert not any(each.is_behind for each in everyone)
+
+
+def test_one_who_is_far_behind_is_not_passed_over_for_ever_by_many_who_are_near(environment: WebEnvironment) -> None:
+    source = event_stream.EventSource(environment.services.events)
+    happen(environment, 300, account="globex")
+    far = stream_at(source, "globex", 0)
+    accounts = [f"client-{number}" for number in range(100)]
+    near = [stream_at(source, account, 0) for account in accounts]
+    for _ in range(2):
+        for account in accounts:
+            happen(environment, account=account)
+
+        source.look([*near, far])
+
+    assert far.cursor.position > 0
