@@ -20,6 +20,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from flask.testing import FlaskClient
+from pymongo.database import Database
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -39,7 +41,7 @@ from wavecom.core.states import Status
 from wavecom.local.servers import PrivateMongo, PrivateRedis
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import connect, default_database
-from wavecom.storage.mongo.documents import encode_job
+from wavecom.storage.mongo.documents import Document, encode_job
 from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.web import create_app
 
@@ -95,22 +97,7 @@ def main() -> None:
     program = mongo_server(print)
     figures: list[Figure] = []
     for count in options.jobs:
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            PrivateMongo(Path(folder) / "mongo", program=program) as mongo,
-            PrivateRedis(Path(folder) / "redis") as redis_server,
-        ):
-            settings = Settings(
-                mongodb_uri=mongo.url,
-                redis_url=redis_server.url,
-                amqp_url="amqp://guest:guest@127.0.0.1:1//",
-                api_key=_KEY,
-                secret_key="b" * 32,
-                home=Path(folder),
-            )
-            database = default_database(connect(mongo.url))
-            ensure_indexes(database)
-            store(database["jobs"], count, options.campaign)
+        with stored(program, count, options.campaign, api_key=_KEY) as (settings, _):
             client = create_app(settings).test_client()
             client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {_KEY}"
             figures += measure(client, count, options.rounds)
@@ -122,6 +109,31 @@ def main() -> None:
 
 
 # --- jobs -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def stored(program: Path, count: int, campaign: float, **more: str) -> Iterator[tuple[Settings, Database[Document]]]:
+    """Servers of their own with so many jobs; settings of a web process for them, with ``more``, and the database.
+
+    Nobody is there for RabbitMQ.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        PrivateMongo(Path(folder) / "mongo", program=program) as mongo,
+        PrivateRedis(Path(folder) / "redis") as redis_server,
+    ):
+        settings = Settings(
+            mongodb_uri=mongo.url,
+            redis_url=redis_server.url,
+            amqp_url="amqp://guest:guest@127.0.0.1:1//",
+            secret_key="b" * 32,
+            home=Path(folder),
+            **more,  # type: ignore[arg-type]  # the names of texts
+        )
+        database = default_database(connect(mongo.url))
+        ensure_indexes(database)
+        store(database["jobs"], count, campaign)
+        yield settings, database
 
 
 def store(collection: Any, count: int, campaign: float) -> None:

@@ -15,28 +15,20 @@ import argparse
 import json
 import statistics
 import sys
-import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Browser, Page
 from rich.console import Console
 from rich.table import Table
-from werkzeug.serving import make_server
 
-from benchmarks.listing import store
+from benchmarks.listing import stored
 from harness.programs import mongo_server
-from tests.e2e.pages.served import QuietHandler, chromium, in_one_piece
-from wavecom.local.servers import PrivateMongo, PrivateRedis
+from tests.e2e.pages.served import chromium, served_app
 from wavecom.observability import configure_logging
 from wavecom.services.web import web_services
-from wavecom.settings import Settings
-from wavecom.storage.mongo.client import connect, default_database
-from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.web import create_app
 
 MOST_BYTES = 100_000
@@ -113,35 +105,10 @@ def main() -> None:
 
 @contextmanager
 def _served(count: int) -> Iterator[str]:
-    program = mongo_server(print)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        PrivateMongo(Path(folder) / "mongo", program=program) as mongo,
-        PrivateRedis(Path(folder) / "redis") as redis_server,
-    ):
-        settings = Settings(
-            mongodb_uri=mongo.url,
-            redis_url=redis_server.url,
-            amqp_url="amqp://guest:guest@127.0.0.1:1//",
-            operator_password=_PASSWORD,
-            secret_key="b" * 32,
-            home=Path(folder),
-        )
-        database = default_database(connect(mongo.url))
-        ensure_indexes(database)
-        store(database["jobs"], count, 0.5)
+    with stored(mongo_server(print), count, 0.5, operator_password=_PASSWORD) as (settings, database):
         services = web_services(settings, database)
-        app: Any = in_one_piece(create_app(settings, services))
-        server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=QuietHandler)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.port}"
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
-            services.close()
+        with closing(services), served_app(create_app(settings, services)) as address:
+            yield address
 
 
 def measure(browser: Browser, address: str, count: int, rounds: int) -> Iterator[PageFigure]:

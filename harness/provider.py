@@ -16,7 +16,7 @@ from typing import Any
 
 from harness import control
 from harness.http_messages import header
-from harness.provider_server import Fault, ProviderServer, provider_commands, provider_parser, provider_ports
+from harness.provider_server import Fault, ProviderServer, provider_parser, provider_ports, serve
 from harness.receipts import ReceiptSender, receipt_commands
 from wavecom.local.ports import LOOPBACK
 
@@ -103,16 +103,13 @@ async def run(control_port: int, ports: dict[str, int], host: str = LOOPBACK) ->
     providers = {
         name: ProviderServer(name, port, recorder, random.Random(0), host=host) for name, port in ports.items()
     }
-    for provider in providers.values():
-        await provider.listen()
     commands: dict[str, control.CommandHandler] = {
-        **provider_commands(providers),
         **receipt_commands(recorder.receipt_senders),
         "progress": recorder.progress,
         "write": recorder.write,
         "calls": recorder.calls,
     }
-    await control.serve(control_port, commands)
+    await serve(control_port, providers, commands)
 
 
 def main() -> None:

@@ -310,6 +310,15 @@ def provider_commands(providers: Mapping[str, ProviderServer[Any]]) -> dict[str,
     }
 
 
+async def serve(
+    control_port: int, providers: Mapping[str, ProviderServer[Any]], commands: Mapping[str, control.CommandHandler]
+) -> None:
+    """Have all of them listen, and obey ``provider_commands`` and ``commands``, until the process is ended."""
+    for provider in providers.values():
+        await provider.listen()
+    await control.serve(control_port, {**provider_commands(providers), **commands})
+
+
 def provider_parser(description: str | None) -> argparse.ArgumentParser:
     """For the command line of a recording provider; ``provider_ports`` reads what it says of ports."""
     parser = argparse.ArgumentParser(description=description)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import threading
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from urllib.parse import parse_qsl, unquote
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, Key
 
+from tests.running_server import running
 from wavecom.accounts.identity_provider import ClientRegistration
 
 NONCE = "the-nonce"
@@ -153,15 +153,9 @@ def forging_provider(now: float) -> Iterator[ForgingProvider]:
             """Nothing: the tests see every request anyway."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    provider = ForgingProvider(f"http://127.0.0.1:{server.server_port}", now)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with running(server) as address:
+        provider = ForgingProvider(address, now)
         yield provider
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:

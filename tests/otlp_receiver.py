@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from tests.running_server import running
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,6 @@ def otlp_receiver() -> Iterator[OtlpReceiver]:
             """Nothing: the tests see every span anyway."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver.url = f"http://127.0.0.1:{server.server_port}/v1/traces"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with running(server) as address:
+        receiver.url = f"{address}/v1/traces"
         yield receiver
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

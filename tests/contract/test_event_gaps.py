@@ -78,7 +78,7 @@ def test_a_reader_of_a_restored_log_goes_on_where_it_was(log: EventLog) -> None:
 
     assert waiting.position == 5
     assert [event.version for event in page.events] == [7]
-    assert reader.news({("acme", 5): 0, ("acme", 1003): 0}, 10).pages.keys() == {("acme", 5)}
+    assert reader.updates({("acme", 5): 0, ("acme", 1003): 0}, 10).pages.keys() == {("acme", 5)}
 
 
 def cancelled(job: Job) -> Transition:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,12 @@ import pytest
 import requests
 from pymongo import MongoClient
 
+from tests.guides import examples_in, page_of, run_commands
 from tests.waiting import wait_until
 from tests.web_process import WebProcess, workers
 
-PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "attachments.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+PAGE = page_of("attachments.md")
+COMMANDS = examples_in(PAGE)
 
 
 @pytest.fixture
@@ -30,16 +29,7 @@ def web(tmp_path: Path, amqp_url: str, redis_url: str, mongodb_uri: str) -> Iter
 
 @pytest.mark.timeout(180)
 def test_a_file_that_was_uploaded_named_and_deleted_is_sent(tmp_path: Path, web: WebProcess, mongodb_uri: str) -> None:
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", "\n".join(COMMANDS)],
-        env={**os.environ, "WAVECOM": web.url, "WAVECOM_API_KEY": web.key},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    run_commands(COMMANDS, tmp_path, {**os.environ, "WAVECOM": web.url, "WAVECOM_API_KEY": web.key})
     job_id = json.loads((tmp_path / "sent.json").read_text())["jobId"]
 
     def job() -> dict[str, Any]:

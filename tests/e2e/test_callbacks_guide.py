@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,14 +13,15 @@ from typing import Any
 import pytest
 import requests
 
+from tests.guides import examples_in, page_of, run_commands
 from tests.waiting import wait_until
 from tests.web_process import WebProcess, workers
 from wavecom.core.callback_schedule import DELAYS
 from wavecom.local.ports import free_ports
 
-PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "callbacks.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-[RECEIVER] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+PAGE = page_of("callbacks.md")
+COMMANDS = examples_in(PAGE)
+[RECEIVER] = examples_in(PAGE, "python")
 
 
 @pytest.fixture
@@ -30,19 +30,6 @@ def web(tmp_path: Path, amqp_url: str, redis_url: str, mongodb_uri: str) -> Iter
     allowed = {"WAVECOM_CALLBACK_PRIVATE_HOSTS": "127.0.0.1"}
     with WebProcess(tmp_path, servers, variables=allowed) as web, workers(tmp_path, servers, allowed):
         yield web
-
-
-def _run(script: str, folder: Path, variables: dict[str, str]) -> None:
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        env=variables,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.timeout(180)
@@ -56,7 +43,7 @@ def test_every_example_of_the_guide_does_what_it_says(tmp_path: Path, web: WebPr
         "RECEIVER_PORT": str(port),
         "PYTHONUNBUFFERED": "1",
     }
-    _run("\n".join(COMMANDS[:3]), tmp_path, variables)
+    run_commands(COMMANDS[:3], tmp_path, variables)
     callback = json.loads((tmp_path / "callback.json").read_text())
     heard = tmp_path / "receiver.log"
     with heard.open("wb") as log:
@@ -67,7 +54,7 @@ def test_every_example_of_the_guide_does_what_it_says(tmp_path: Path, web: WebPr
             stderr=log,
         )
     try:
-        _run("\n".join(COMMANDS[3:]), tmp_path, variables)
+        run_commands(COMMANDS[3:], tmp_path, variables)
 
         def deliveries() -> list[dict[str, Any]]:
             address = f"{web.url}/api/callbacks/{callback['callbackId']}/deliveries"

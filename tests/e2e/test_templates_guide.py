@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 import requests
 
+from tests.guides import examples_in, page_of, run_commands
 from tests.web_process import WebProcess
 from wavecom.core.templates.filters import FILTERS, TYPED_FILTERS
 from wavecom.core.templates.variables import VariableType
 
-PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "templates.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+PAGE = page_of("templates.md")
+COMMANDS = examples_in(PAGE)
 
 
 def _words(heading: str) -> set[str]:
@@ -28,16 +28,7 @@ def _words(heading: str) -> set[str]:
 @pytest.mark.timeout(120)
 def test_every_example_of_the_guide_does_what_it_says(tmp_path: Path) -> None:
     with WebProcess(tmp_path) as web:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", "\n".join(COMMANDS)],
-            env={**os.environ, "WAVECOM": web.url, "WAVECOM_API_KEY": web.key},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        run_commands(COMMANDS, tmp_path, {**os.environ, "WAVECOM": web.url, "WAVECOM_API_KEY": web.key})
         job_id = json.loads((tmp_path / "sent.json").read_text())["jobId"]
         job = requests.get(f"{web.url}/api/notifications/{job_id}", headers=web.authorization, timeout=10).json()
 

@@ -17,7 +17,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from harness import control
 from harness.http_messages import header
-from harness.provider_server import Fault, ProviderServer, provider_commands, provider_parser, provider_ports
+from harness.provider_server import Fault, ProviderServer, provider_parser, provider_ports, serve
 
 
 @dataclass(slots=True)
@@ -87,14 +87,11 @@ async def run(control_port: int, ports: dict[str, int], seed: int) -> None:
     endpoints = {
         name: ProviderServer(name, port, recorder, random.Random(f"{seed}/{name}")) for name, port in ports.items()
     }
-    for endpoint in endpoints.values():
-        await endpoint.listen()
     commands: dict[str, control.CommandHandler] = {
-        **provider_commands(endpoints),
         "set_secret": lambda endpoint, secret: recorder.secrets.update({endpoint: secret}),
         "fetch": recorder.fetch,
     }
-    await control.serve(control_port, commands)
+    await serve(control_port, endpoints, commands)
 
 
 def main() -> None:

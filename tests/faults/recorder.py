@@ -21,7 +21,7 @@ from typing import Any
 
 from harness import control
 from harness.http_messages import header
-from harness.provider_server import Fault, ProviderServer, provider_commands, provider_parser, provider_ports
+from harness.provider_server import Fault, ProviderServer, provider_parser, provider_ports, serve
 from harness.receipts import ReceiptSender, receipt_commands
 
 REJECT, UNAVAILABLE = "reject", "unavailable"
@@ -89,15 +89,12 @@ async def run(control_port: int, ports: dict[str, int], seed: int) -> None:
     providers = {
         name: ProviderServer(name, port, recorder, random.Random(f"{seed}/{name}")) for name, port in ports.items()
     }
-    for provider in providers.values():
-        await provider.listen()
     commands: dict[str, control.CommandHandler] = {
-        **provider_commands(providers),
         **receipt_commands(recorder.receipt_senders),
         "fetch": recorder.fetch,
         "sent_per_second": recorder.sent_per_second,
     }
-    await control.serve(control_port, commands)
+    await serve(control_port, providers, commands)
 
 
 def main() -> None:

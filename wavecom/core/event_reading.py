@@ -30,7 +30,7 @@ Reader = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class EventUpdates:
     """What one look has for readers: their pages, and whom it has none for."""
 
     pages: dict[Reader, EventPage] = field(default_factory=dict)
@@ -76,9 +76,9 @@ class EventReader:
         position = events[-1].position if events else begin
         return EventPage(events, position, has_more)
 
-    def news(
+    def updates(
         self, readers: Mapping[Reader, int], limit: int, *, most_pages: int = 100, most_events: int = 5_000
-    ) -> News:
+    ) -> EventUpdates:
         """For readers who stand at a position of an account: the page of each behind which there is more.
 
         ``readers`` has for each a number that grows, of when it last had its turn: who has waited longest is first,
@@ -90,29 +90,30 @@ class EventReader:
         distances = {reader: last.get(reader[0], 0) - reader[1] for reader in readers}
         behind = [reader for reader in readers if distances[reader] > 0]
         behind.sort(key=lambda reader: (readers[reader], distances[reader]))
-        news = News()
+        updates, read = EventUpdates(), 0
         for account, position in behind:
             reader = account, position
-            if len(news.asked) == most_pages or sum(len(page.events) for page in news.pages.values()) >= most_events:
+            if len(updates.asked) == most_pages or read >= most_events:
                 break
-            news.asked.add(reader)
+            updates.asked.add(reader)
             try:
                 page = self.page(account, position, limit)
             except EventsExpiredError:
-                news.ended.add(reader)
+                updates.ended.add(reader)
             except StoreError as error:
                 # Others would most likely wait for it as long. They are first the next time.
                 log.debug("event_page_away", account=account, error=error.code)
-                return news
+                return updates
             except Exception:
                 # An event that another release has written, say: whoever asks for it again is told.
                 log.exception("event_page_failed", account=account)
-                news.ended.add(reader)
+                updates.ended.add(reader)
             else:
                 if page.events:
-                    news.pages[reader] = page
-        news.left.update(behind[len(news.asked) :])
-        return news
+                    updates.pages[reader] = page
+                    read += len(page.events)
+        updates.left.update(behind[len(updates.asked) :])
+        return updates
 
     def last_position(self, account: str) -> int:
         """The position of the account's newest event; 0 where there never was one."""

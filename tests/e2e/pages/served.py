@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from playwright.sync_api import Browser, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from tests.running_server import running
 from tests.unit.web.dashboard.environment import DashboardEnvironment
 
 FLAGS = [
@@ -46,15 +46,16 @@ def in_one_piece(app: Any) -> Any:
 @contextmanager
 def served(environment: DashboardEnvironment) -> Iterator[str]:
     """Serve the pages; their address."""
-    server = make_server("127.0.0.1", 0, in_one_piece(environment.app), threaded=True, request_handler=QuietHandler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served_app(environment.app) as address:
+        yield address
+
+
+@contextmanager
+def served_app(app: Any) -> Iterator[str]:
+    """Serve a WSGI application; its address."""
+    server = make_server("127.0.0.1", 0, in_one_piece(app), threaded=True, request_handler=QuietHandler)
+    with running(server) as address:
+        yield address
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,6 +12,7 @@ from werkzeug.serving import make_server
 
 from tests.fakes import FakeClock
 from tests.operator_services import operator_services_with
+from tests.running_server import running
 from tests.template_environment import ORDER, TemplateEnvironment, sms_source
 from tests.unit.web.conftest import KEY, make_environment
 from wavecom.cli import main
@@ -187,15 +187,8 @@ def test_what_is_asked_for_wrongly_is_said(
 @pytest.fixture
 def api() -> Iterator[str]:
     """The address of an API over memory."""
-    server = make_server("127.0.0.1", 0, make_environment().app, threaded=True)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with running(make_server("127.0.0.1", 0, make_environment().app, threaded=True)) as address:
+        yield address
 
 
 def test_a_key_does_the_same_over_the_api(

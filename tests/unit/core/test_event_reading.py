@@ -12,7 +12,7 @@ from tests.factories import NOW, make_job_id
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryEventAccountStore, MemoryEventLog
 from wavecom.core.client_events import ClientEvent
-from wavecom.core.event_reading import EventReader, News, Reader
+from wavecom.core.event_reading import EventReader, EventUpdates, Reader
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 from wavecom.errors import EventsExpiredError, StoreError
@@ -75,19 +75,19 @@ def test_who_was_away_until_events_were_deleted_hears_of_it() -> None:
         reader_of(log).page("acme", 1, 10)
 
 
-def news_positions(news: News) -> dict[Reader, list[int]]:
-    return {reader: [event.position for event in page.events] for reader, page in news.pages.items()}
+def update_positions(updates: EventUpdates) -> dict[Reader, list[int]]:
+    return {reader: [event.position for event in page.events] for reader, page in updates.pages.items()}
 
 
-def test_news_are_for_those_behind_whom_there_is_more() -> None:
+def test_updates_are_for_those_behind_whom_there_is_more() -> None:
     log = MemoryEventLog()
     log.append("acme", [event() for _ in range(5)])
 
-    news = reader_of(log).news({("acme", 5): 0, ("acme", 1): 0, ("globex", 0): 0}, 3)
+    updates = reader_of(log).updates({("acme", 5): 0, ("acme", 1): 0, ("globex", 0): 0}, 3)
 
-    assert news_positions(news) == {("acme", 1): [2, 3, 4]}
-    assert news.pages["acme", 1].has_more
-    assert (news.ended, news.left) == (set(), set())
+    assert update_positions(updates) == {("acme", 1): [2, 3, 4]}
+    assert updates.pages["acme", 1].has_more
+    assert (updates.ended, updates.left) == (set(), set())
 
 
 def test_who_has_fallen_behind_what_is_kept_ends_alone() -> None:
@@ -96,10 +96,10 @@ def test_who_has_fallen_behind_what_is_kept_ends_alone() -> None:
         log.append(account, [event(account=account) for _ in range(5)])
     log.purge("acme", 3)
 
-    news = reader_of(log).news({("acme", 1): 0, ("acme", 4): 0, ("globex", 1): 0}, 10)
+    updates = reader_of(log).updates({("acme", 1): 0, ("acme", 4): 0, ("globex", 1): 0}, 10)
 
-    assert news.ended == {("acme", 1)}
-    assert news_positions(news) == {("acme", 4): [5], ("globex", 1): [2, 3, 4, 5]}
+    assert updates.ended == {("acme", 1)}
+    assert update_positions(updates) == {("acme", 4): [5], ("globex", 1): [2, 3, 4, 5]}
 
 
 class BrokenLog(MemoryEventLog):
@@ -120,10 +120,10 @@ def test_a_log_that_is_not_understood_ends_its_own_readers_and_the_next_has_its_
         log.append(account, [event(account=account) for _ in range(2)])
 
     with capture_logs() as logs:
-        news = reader_of(log).news({("acme", 1): 0, ("globex", 1): 0}, 10)
+        updates = reader_of(log).updates({("acme", 1): 0, ("globex", 1): 0}, 10)
 
-    assert news.ended == {("acme", 1)}
-    assert news_positions(news) == {("globex", 1): [2]}
+    assert updates.ended == {("acme", 1)}
+    assert update_positions(updates) == {("globex", 1): [2]}
     assert [each["event"] for each in logs] == ["event_page_failed"]
 
 
@@ -134,11 +134,11 @@ def test_a_log_that_is_away_ends_nobody_and_stands_in_nobodys_way_for_long() -> 
         log.append(account, [event(account=account) for _ in range(2)])
     turns = {("acme", 1): 0, ("globex", 1): 0}
 
-    first = reader_of(log).news(turns, 10)
-    second = reader_of(log).news(turns | dict.fromkeys(first.asked, 1), 10)
+    first = reader_of(log).updates(turns, 10)
+    second = reader_of(log).updates(turns | dict.fromkeys(first.asked, 1), 10)
 
     assert (first.pages, first.ended, first.asked) == ({}, set(), {("acme", 1)})
-    assert (news_positions(second), second.ended) == ({("globex", 1): [2]}, set())
+    assert (update_positions(second), second.ended) == ({("globex", 1): [2]}, set())
 
 
 def test_who_has_waited_longest_is_first_and_among_equals_the_least_behind() -> None:
@@ -147,18 +147,18 @@ def test_who_has_waited_longest_is_first_and_among_equals_the_least_behind() -> 
         log.append(account, [event(account=account) for _ in range(9)])
     readers = {("acme", 1): 2, ("acme", 2): 2, ("acme", 3): 1, ("globex", 8): 2}
 
-    news = reader_of(log).news(readers, 5, most_pages=3)
+    updates = reader_of(log).updates(readers, 5, most_pages=3)
 
-    assert list(news.pages) == [("acme", 3), ("globex", 8), ("acme", 2)]
-    assert news.left == {("acme", 1)}
+    assert list(updates.pages) == [("acme", 3), ("globex", 8), ("acme", 2)]
+    assert updates.left == {("acme", 1)}
 
 
 def test_a_look_is_over_when_it_has_events_enough() -> None:
     log = MemoryEventLog()
     log.append("acme", [event() for _ in range(9)])
 
-    news = reader_of(log).news({("acme", position): 0 for position in range(9)}, 4, most_events=8)
+    updates = reader_of(log).updates({("acme", position): 0 for position in range(9)}, 4, most_events=8)
 
     # The four last are the least behind; they have 1, 2, 3 and 4 events.
-    assert list(news.pages) == [("acme", position) for position in (8, 7, 6, 5)]
-    assert news.left == {("acme", position) for position in range(5)}
+    assert list(updates.pages) == [("acme", position) for position in (8, 7, 6, 5)]
+    assert updates.left == {("acme", position) for position in range(5)}

@@ -68,19 +68,19 @@ class EventSource:
         for stream in streams:
             together.setdefault((stream.cursor.account, stream.cursor.position), []).append(stream)
         last_turns = {reader: min(each.cursor.turn for each in those) for reader, those in together.items()}
-        news = self._events.news(last_turns, PAGE)
+        updates = self._events.updates(last_turns, PAGE)
         found: dict[EventStream, bytes | None] = {}
         for reader, those in together.items():
-            page = news.pages.get(reader)
+            page = updates.pages.get(reader)
             whole = b"" if page is None else _text(page)
             for stream in those:
-                stream.is_behind = reader in news.left or (page is not None and page.has_more)
-                if reader in news.asked:
+                stream.is_behind = reader in updates.left or (page is not None and page.has_more)
+                if reader in updates.asked:
                     stream.cursor.turn = self._looks
                 if page is not None:
                     found[stream] = whole if stream.cursor.job_id is None else _text(page, stream.cursor.job_id)
                     stream.cursor.position = page.position
-                elif reader in news.ended:
+                elif reader in updates.ended:
                     # It comes again, and is told what is wrong.
                     found[stream] = None
         return found
