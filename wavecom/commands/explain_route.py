@@ -13,9 +13,9 @@ from wavecom.commands.console import console, table_of, time_text
 from wavecom.commands.provider_services import open_services
 from wavecom.core.account import CLIENT_NAME_RULE, account_of, is_client_name
 from wavecom.core.lanes import Channel
+from wavecom.core.new_notification import NewNotification
 from wavecom.core.regions import problems
 from wavecom.core.routes import ChannelRoutes, Route
-from wavecom.core.submission import NewNotification
 from wavecom.errors import UnavailableError
 from wavecom.routing.summary import ProviderSummary
 from wavecom.services.provider_control import ProviderServices

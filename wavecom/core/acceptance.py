@@ -17,8 +17,9 @@ from typing import NoReturn
 from wavecom.core.actor import Actor
 from wavecom.core.job import Job
 from wavecom.core.named_files import NamedFiles
+from wavecom.core.new_notification import NewNotification
 from wavecom.core.quota import DAILY, UNLIMITED, Limits, QuotaDecision, QuotaRequest, QuotaService, StoredAnswer
-from wavecom.core.submission import Accepted, Flushed, NewNotification, Submission, SubmissionResult
+from wavecom.core.submission import Accepted, Flushed, Submission, SubmissionResult
 from wavecom.errors import (
     ChannelNotServedError,
     IdempotencyMismatchError,

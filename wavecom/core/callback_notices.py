@@ -18,7 +18,8 @@ from wavecom.core.callback_schedule import DISABLE_AFTER
 from wavecom.core.callbacks import Callback, CallbackStore, DisabledReason, NoticeKind
 from wavecom.core.client_events import PROMISED
 from wavecom.core.lanes import Channel
-from wavecom.core.submission import Accepted, NewNotification
+from wavecom.core.new_notification import NewNotification
+from wavecom.core.submission import Accepted
 from wavecom.errors import RefusedError
 
 log = structlog.get_logger()

@@ -17,10 +17,10 @@ from wavecom.core.dead_letter_selection import selection_from_text, selection_to
 from wavecom.core.dead_letters import DeadLetterRepository, Selection
 from wavecom.core.engine import CancelRequested, Discarded, Event, Policy, ReplayRequested, SettleRequested, decide
 from wavecom.core.job import Job, JobId
+from wavecom.core.new_notification import DEFAULT_TIME_TO_LIVE
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.replay_preview import ReplayPreview, preview_replay
 from wavecom.core.states import Status
-from wavecom.core.submission import DEFAULT_TIME_TO_LIVE
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import JobNotFoundError, LostRaceError
 

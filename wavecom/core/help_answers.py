@@ -11,9 +11,10 @@ import structlog
 
 from wavecom.core.keywords import Keywords
 from wavecom.core.lanes import Channel, Priority
+from wavecom.core.new_notification import NewNotification
 from wavecom.core.ports import Clock
 from wavecom.core.receipts import InboundMessage
-from wavecom.core.submission import Accepted, NewNotification
+from wavecom.core.submission import Accepted
 from wavecom.errors import RefusedError
 
 log = structlog.get_logger()

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from wavecom.core.attachments import ATTACHMENTS_LIMIT_BYTES, BlobStore, content_size, keep_until
 from wavecom.core.engine import Policy
+from wavecom.core.new_notification import DEFAULT_TIME_TO_LIVE, NewNotification
 from wavecom.core.ports import Clock
-from wavecom.core.submission import DEFAULT_TIME_TO_LIVE, NewNotification
 from wavecom.core.uploads import UploadedFile, UploadStore
 from wavecom.errors import Problem, StoreError, UncertainWriteError
 

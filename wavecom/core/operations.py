@@ -11,9 +11,9 @@ from datetime import timedelta
 
 from wavecom.core.engine import CancelRequested, Event, Policy, ReplayRequested, decide
 from wavecom.core.job import Job, JobId
+from wavecom.core.new_notification import DEFAULT_TIME_TO_LIVE
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.states import Status
-from wavecom.core.submission import DEFAULT_TIME_TO_LIVE
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import JobNotFoundError, LostRaceError, TransitionError
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from wavecom.core.job import Job
-from wavecom.core.submission import DEFAULT_TIME_TO_LIVE, NewNotification
+from wavecom.core.new_notification import DEFAULT_TIME_TO_LIVE, NewNotification
 from wavecom.core.unsubscribe import UnsubscribeLinks, without_link
 
 

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
-from wavecom.core import regions, unsubscribe
 from wavecom.core.attachments import BlobStore, detach, keep_until
 from wavecom.core.batcher import MakeBatcher
-from wavecom.core.client_events import EventAccounts
 from wavecom.core.engine import Policy
-from wavecom.core.job import Job, LogEntry, TemplateUse, UnknownOutcomePolicy
-from wavecom.core.job_ids import make_job_id
-from wavecom.core.lanes import Channel, Lane, Priority
+from wavecom.core.job import Job
+from wavecom.core.lanes import Channel, Lane
+from wavecom.core.new_notification import JobMaker, NewNotification
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.quota import ALLOWED, QuotaDecision, QuotaRequest, QuotaService, UnlimitedQuotas
 from wavecom.core.routes import ChannelRoutes
-from wavecom.core.states import Status
-from wavecom.core.traces import TraceSampler
 from wavecom.core.transition_writer import TransitionWriter
-from wavecom.core.unsubscribe import UnsubscribeLinks
 from wavecom.errors import (
     ChannelNotServedError,
     IdempotencyMismatchError,
@@ -35,42 +30,6 @@ from wavecom.errors import (
 T = TypeVar("T")
 #: What became of one job of a batch: stored (None), already there, or not stored and why.
 _Inserted = Job | RefusedError | StoreError | None
-#: How long a notification may wait for its delivery when its sender does not say.
-DEFAULT_TIME_TO_LIVE = timedelta(hours=72)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewNotification:
-    """A validated request. Shapes of ``to`` and ``payload``: ``wavecom.web.api.schemas``.
-
-    ``fingerprint`` tells two bodies apart that came with the same ``idempotency_key``; ``created_by`` is an
-    ``Actor.name``, ``traceparent`` the header as it came.
-    """
-
-    client: str
-    type: Channel
-    to: Mapping[str, Any]
-    payload: Mapping[str, Any]
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    priority: Priority = Priority.NORMAL
-    #: Where it is to be delivered; None: as the rules of ``core/regions.py`` say.
-    region: str | None = None
-    #: None: as many as the policy says.
-    max_attempts: int | None = None
-    on_unknown_outcome: UnknownOutcomePolicy = UnknownOutcomePolicy.RETRY
-    send_at: datetime | None = None
-    expires_at: datetime | None = None
-    idempotency_key: str | None = None
-    fingerprint: str | None = None
-    created_by: str | None = None
-    #: By what ``payload`` was written; None: the sender gave it.
-    template: TemplateUse | None = None
-    traceparent: str | None = None
-
-    @property
-    def lane(self) -> Lane:
-        """What its delivery messages will travel in; its region, where it names none, is settled when it is stored."""
-        return Lane.of(self.type, self.priority, self.client, self.region or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,30 +68,22 @@ class Submission:
         blobs: BlobStore,
         clock: Clock,
         batcher: MakeBatcher,
-        random_bytes: Callable[[int], bytes],
+        job_maker: JobMaker,
         policy: Policy,
         quotas: QuotaService | None = None,
         routes: Mapping[Channel, ChannelRoutes] | None = None,
-        unsubscribe_links: UnsubscribeLinks | None = None,
-        region_rules: regions.Regions | None = None,
-        event_accounts: EventAccounts | None = None,
-        traces: TraceSampler | None = None,
     ) -> None:
-        self._traces = traces
         self._jobs = jobs
         self._blobs = blobs
         self._writer = writer
         self._clock = clock
-        self._random_bytes = random_bytes
+        self._job_maker = job_maker
         self._policy = policy
         self._quotas = quotas or UnlimitedQuotas()
         self._batcher = batcher(self._flush)
         #: Of channels whose routes are not for everybody; and those that have any. Test accounts have their sandbox.
         self._conditional = {channel: each for channel, each in (routes or {}).items() if not each.take_all}
         self._served = frozenset(Channel if routes is None else routes)
-        self._unsubscribe_links = unsubscribe_links
-        self._region_rules = region_rules
-        self._event_accounts = event_accounts
 
     def serves_lane(self, lane: Lane) -> bool:
         """Whether anything that travels in ``lane`` reaches anybody."""
@@ -146,8 +97,7 @@ class Submission:
 
     def problems(self, new: NewNotification) -> list[Problem]:
         """What in a notification this deployment can't do."""
-        found = unsubscribe.problems(new.payload, self._unsubscribe_links)
-        return found if new.region is None else [*found, *regions.problems(new.region, self._region_rules)]
+        return self._job_maker.problems(new)
 
     def accept(self, new: NewNotification) -> Accepted:
         """Store one job durably and publish its delivery message; returns when the job is stored.
@@ -170,7 +120,7 @@ class Submission:
             if isinstance(unserved, ChannelNotServedError):
                 raise unserved
             return ALLOWED, unserved
-        job = self._job(new, self._clock.now())
+        job = self._job_maker.make(new, self._clock.now())
         decision: QuotaDecision | None = None
         existing: Job | None = None
         if "attachments" in job.payload:
@@ -191,7 +141,7 @@ class Submission:
     ) -> list[Flushed[DecidedResult]]:
         """``accept_asking`` for each of many that came at one time and ``can_be_batched``, in one step."""
         now = self._clock.now()
-        items = [(self._job(new, now), request, None) for new, request in requests]
+        items = [(self._job_maker.make(new, now), request, None) for new, request in requests]
         results: Sequence[tuple[QuotaDecision, Job | None] | Exception]
         try:
             results = self._flush(items)
@@ -238,7 +188,7 @@ class Submission:
             taken = iter(self.accept_many([new for new in notifications if self.serves(new)]))
             return [next(taken if self.serves(new) else refused) for new in notifications]
         now = self._clock.now()
-        jobs = self._without_files([self._job(new, now) for new in notifications])
+        jobs = self._without_files([self._job_maker.make(new, now) for new in notifications])
         firsts: dict[tuple[str, str], int] = {}
         #: For each job the place of the one that stands for it: its own, or that of the first with its key.
         places = [
@@ -401,42 +351,6 @@ class Submission:
         except StoreError as error:
             # Others of the same flush may be stored already: theirs is another answer.
             return [error] * len(jobs)
-
-    def _job(self, new: NewNotification, now: datetime) -> Job:
-        starts_at = max(new.send_at or now, now)
-        is_scheduled = starts_at > now
-        expires_at = new.expires_at or starts_at + DEFAULT_TIME_TO_LIVE
-        due_at = starts_at if is_scheduled else now + self._policy.message_grace
-        payload = new.payload
-        if "unsubscribe" in payload:
-            payload = unsubscribe.with_link(payload, self._unsubscribe_links, new.client, new.type, new.to)
-        return Job(
-            job_id=make_job_id(now, self._random_bytes(10), new.client, new.idempotency_key),
-            client=new.client,
-            type=new.type,
-            to=new.to,
-            payload=payload,
-            metadata=new.metadata,
-            status=Status.SCHEDULED if is_scheduled else Status.QUEUED,
-            priority=new.priority,
-            region="" if self._region_rules is None else self._region_rules.of(new.region, new),
-            max_attempts=new.max_attempts or self._policy.max_attempts,
-            on_unknown_outcome=new.on_unknown_outcome,
-            idempotency_key=new.idempotency_key,
-            fingerprint=new.fingerprint,
-            created_at=now,
-            updated_at=now,
-            send_at=new.send_at,
-            expires_at=expires_at,
-            queued_at=None if is_scheduled else now,
-            due_at=min(due_at, expires_at),
-            created_by=new.created_by,
-            logs=(LogEntry(now, "accepted"),),
-            log_count=1,
-            records_events=self._event_accounts is not None and new.client in self._event_accounts.names,
-            template=new.template,
-            trace=None if self._traces is None else self._traces.begin(new.traceparent),
-        )
 
 
 def _raise(error: BaseException) -> NoReturn:

@@ -12,6 +12,7 @@ from wavecom.batching import GroupCommit
 from wavecom.core.client_events import EventAccounts
 from wavecom.core.help_answers import HelpAnswers
 from wavecom.core.ids import BufferedRandom
+from wavecom.core.new_notification import JobMaker
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.quota import QuotaService
 from wavecom.core.submission import Submission
@@ -52,14 +53,17 @@ def submission_of(
         blobs=MongoBlobStore(database),
         clock=clock,
         batcher=partial(GroupCommit, max_window_seconds=WINDOWS.accept),
-        random_bytes=BufferedRandom(secrets.token_bytes).take,
+        job_maker=JobMaker(
+            policy_of(settings),
+            BufferedRandom(secrets.token_bytes).take,
+            unsubscribe_links=unsubscribe_links,
+            regions=regions_of(settings),
+            event_accounts=event_accounts,
+            traces=traces,
+        ),
         policy=policy_of(settings),
         quotas=quotas,
         routes=served_by(settings),
-        unsubscribe_links=unsubscribe_links,
-        region_rules=regions_of(settings),
-        event_accounts=event_accounts,
-        traces=traces,
     )
 
 

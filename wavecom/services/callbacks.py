@@ -14,8 +14,9 @@ from wavecom.callbacks.http_caller import HttpEndpointCaller
 from wavecom.core.callback_notices import CallbackNotices
 from wavecom.core.callback_sending import CallbackDispatch, CallbackSending, CallbackSubscriber
 from wavecom.core.event_publication import EventPublication
+from wavecom.core.new_notification import NewNotification
 from wavecom.core.ports import Clock
-from wavecom.core.submission import Accepted, NewNotification
+from wavecom.core.submission import Accepted
 from wavecom.core.traces import TraceRecorder
 from wavecom.event_metrics import EventSampler
 from wavecom.providers.transport import HttpTransport

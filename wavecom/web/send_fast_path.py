@@ -19,7 +19,8 @@ import structlog
 from wavecom.accounts import Caller, KeyScope
 from wavecom.batching import GroupCommit
 from wavecom.core.lanes import Priority
-from wavecom.core.submission import Flushed, NewNotification
+from wavecom.core.new_notification import NewNotification
+from wavecom.core.submission import Flushed
 from wavecom.core.windows import WINDOWS
 from wavecom.errors import OverloadedError
 from wavecom.services.web import WebServices

@@ -14,7 +14,8 @@ from wavecom.core.account import is_client_name
 from wavecom.core.callback_notices import CallbackNotices
 from wavecom.core.callbacks import Callback, CallbackState, DisabledReason, NoticeKind
 from wavecom.core.lanes import Channel
-from wavecom.core.submission import Accepted, NewNotification
+from wavecom.core.new_notification import NewNotification
+from wavecom.core.submission import Accepted
 from wavecom.errors import ChannelNotServedError, StoreError
 
 URL = "https://hooks.acme.example/a-secret-path?token=a-secret"

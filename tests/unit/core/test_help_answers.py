@@ -9,8 +9,9 @@ from tests.fakes import FakeClock
 from wavecom.core.help_answers import HelpAnswers
 from wavecom.core.keywords import Keywords
 from wavecom.core.lanes import Channel, Priority
+from wavecom.core.new_notification import NewNotification
 from wavecom.core.receipts import InboundMessage
-from wavecom.core.submission import Accepted, NewNotification
+from wavecom.core.submission import Accepted
 from wavecom.errors import ChannelNotServedError, StoreError
 
 NUMBER = "+12025550143"

@@ -8,8 +8,8 @@ import pytest
 
 from tests.factories import NOW, make_job
 from wavecom.core.lanes import Channel
+from wavecom.core.new_notification import NewNotification
 from wavecom.core.other_recipient import for_other_recipient
-from wavecom.core.submission import NewNotification
 
 TO = {"phone": "+41795550102"}
 

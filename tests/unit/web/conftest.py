@@ -46,6 +46,7 @@ from wavecom.core.acceptance import Acceptance
 from wavecom.core.background_operations import BackgroundOperations
 from wavecom.core.batcher import MakeBatcher
 from wavecom.core.engine import Policy
+from wavecom.core.new_notification import JobMaker
 from wavecom.core.operations import Operations
 from wavecom.core.overview import Overview
 from wavecom.core.provider_administration import ProviderStatus
@@ -136,13 +137,16 @@ def make_environment(
         blobs=blobs,
         clock=clock,
         batcher=batcher,
-        random_bytes=make_random_bytes,
+        job_maker=JobMaker(
+            Policy(),
+            make_random_bytes,
+            unsubscribe_links=unsubscribe_links,
+            regions=regions_of(settings),
+            event_accounts=events.accounts,
+        ),
         routes=served_by(settings),
-        region_rules=regions_of(settings),
         policy=Policy(),
         quotas=quotas,
-        unsubscribe_links=unsubscribe_links,
-        event_accounts=events.accounts,
     )
     usual = Limits(settings.key_rate_per_second, settings.key_daily_quota)
     services = WebServices(

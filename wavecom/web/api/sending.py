@@ -12,8 +12,9 @@ from flask import Response
 from wavecom.core.acceptance import Acceptance, AcceptedNotification
 from wavecom.core.actor import Actor
 from wavecom.core.job import Job
+from wavecom.core.new_notification import NewNotification
 from wavecom.core.quota import StoredAnswer
-from wavecom.core.submission import Flushed, NewNotification, Submission
+from wavecom.core.submission import Flushed, Submission
 from wavecom.core.templates.rendering import NotCompiledError, TemplateRenderer
 from wavecom.errors import InvalidRequestError, LimitStatus
 from wavecom.services.web import WebServices

@@ -15,8 +15,8 @@ from werkzeug.wrappers import Response
 from wavecom.core.actor import Actor
 from wavecom.core.job import Job, JobId
 from wavecom.core.lanes import Channel
+from wavecom.core.new_notification import NewNotification
 from wavecom.core.other_recipient import for_other_recipient
-from wavecom.core.submission import NewNotification
 from wavecom.errors import (
     ChannelNotServedError,
     IdempotencyMismatchError,

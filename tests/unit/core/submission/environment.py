@@ -11,10 +11,11 @@ from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from wavecom.core.batcher import MakeBatcher
 from wavecom.core.engine import Policy
 from wavecom.core.lanes import Channel
+from wavecom.core.new_notification import JobMaker, NewNotification
 from wavecom.core.quota import QuotaService
 from wavecom.core.regions import Regions
 from wavecom.core.routes import ChannelRoutes
-from wavecom.core.submission import NewNotification, Submission
+from wavecom.core.submission import Submission
 
 
 class SubmissionEnvironment:
@@ -36,11 +37,10 @@ class SubmissionEnvironment:
             blobs=self.blobs,
             clock=FakeClock(NOW),
             batcher=batcher,
-            random_bytes=make_random_bytes,
+            job_maker=JobMaker(Policy(), make_random_bytes, regions=region_rules),
             policy=Policy(),
             quotas=quotas,
             routes=routes,
-            region_rules=region_rules,
         )
 
 

@@ -55,6 +55,7 @@ from wavecom.core.engine import Policy
 from wavecom.core.job import Job, JobId
 from wavecom.core.keys import KeyRecord
 from wavecom.core.local_quota import LocalQuotas
+from wavecom.core.new_notification import JobMaker
 from wavecom.core.operations import Operations
 from wavecom.core.overview import Overview
 from wavecom.core.ports import Cursor, Interval, JobFilter, Page
@@ -248,11 +249,10 @@ class DashboardEnvironment:
             blobs=MemoryBlobStore(),
             clock=self.clock,
             batcher=OneByOne,
-            random_bytes=os.urandom,
+            job_maker=JobMaker(Policy(), os.urandom, event_accounts=self.events.accounts),
             routes=served_by(self.settings),
             policy=Policy(),
             quotas=quotas,
-            event_accounts=self.events.accounts,
         )
         self.templates = TemplateEnvironment.over(self.clock, needs_second_person=self.settings.template_review)
         self.services = WebServices(

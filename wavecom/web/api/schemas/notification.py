@@ -16,7 +16,7 @@ from marshmallow import ValidationError, validates_schema
 from wavecom.core.actor import Actor
 from wavecom.core.job import TemplateUse, UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
-from wavecom.core.submission import NewNotification
+from wavecom.core.new_notification import NewNotification
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.settings import MailAddresses
 from wavecom.web.api import email_addresses
