@@ -26,6 +26,8 @@
     │   ├── CallbackNotFoundError       no such callback of this client
     │   ├── UploadNotFoundError         no such uploaded file of this client
     │   ├── TemplateNotFoundError       no such template, or version of it, of this client
+    │   ├── RecipientNotFoundError      no such recipient of this client
+    │   ├── CategoryNotFoundError       no such category of this client
     │   ├── EventsExpiredError          events behind this position have been deleted already
     │   ├── TooManyStreamsError         the key has as many event streams as it may
     │   ├── IdempotencyMismatchError    same key, other body
@@ -54,38 +56,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from wavecom.error_values import LimitStatus as LimitStatus
+from wavecom.error_values import Problem as Problem
 
 
 class WaveComError(Exception):
     """Base of everything raised on purpose. ``code`` is stable and documented; the text is for people."""
 
     code = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong with an input; of one input at most ``LIMIT`` are told.
-
-    ``where``: a JSON pointer (``/to/email``), an environment variable or ``file.toml:12``; ``code`` is stable."""
-
-    LIMIT = 100
-    where: str
-    message: str
-    code: str = "invalid"
-
-
-@dataclass(frozen=True, slots=True)
-class LimitStatus:
-    """How much is left under one limit: ``quota`` in every ``window_seconds``, ``remaining`` until ``reset_seconds``
-    from now."""
-
-    name: str
-    quota: int
-    window_seconds: int
-    remaining: int
-    reset_seconds: int
 
 
 class ConfigurationError(WaveComError):
@@ -278,6 +258,24 @@ class TemplateNotFoundError(RefusedError):
     """No template of this name, or no such version of it, exists for this client."""
 
     code = "template_not_found"
+
+
+class RecipientNotFoundError(RefusedError):
+    """This client has no recipient of this id."""
+
+    code = "recipient_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no recipient with this id for your key.")
+
+
+class CategoryNotFoundError(RefusedError):
+    """This client has no category of this name."""
+
+    code = "category_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no category of this name for your key.")
 
 
 class EventsExpiredError(RefusedError):

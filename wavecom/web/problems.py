@@ -163,6 +163,18 @@ PROBLEMS: dict[type[WaveComError], ProblemType] = {
         "check the name and the version in the list, and that your key is of the same client and mode",
         example="There is no template 'order-shipped'.",
     ),
+    errors.RecipientNotFoundError: ProblemType(
+        404,
+        "There is no such recipient",
+        "check the id in the list, and that your key is of the same client and mode",
+        example="There is no recipient with this id for your key.",
+    ),
+    errors.CategoryNotFoundError: ProblemType(
+        404,
+        "There is no such category",
+        "check the name in the list, and that your key is of the same client and mode",
+        example="There is no category of this name for your key.",
+    ),
     errors.EventsExpiredError: ProblemType(
         410,
         "These events are deleted",
