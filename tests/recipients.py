@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from tests.factories import NOW
-from wavecom.core.categories import Category
+from tests.memory_storage import MemoryCapHistory, MemoryCategoryStore, MemoryJobRepository, MemoryRecipientStore
+from wavecom.core.categories import Category, CategoryCache
 from wavecom.core.local_hours import DailyHours, minute_of_day
+from wavecom.core.ports import Clock
+from wavecom.core.preference_check import PreferenceCheck
+from wavecom.core.preference_rules import PreferenceRules
+from wavecom.core.recipient_administration import RecipientAdministration
 from wavecom.core.registered_recipients import RegisteredRecipient
 
 
@@ -36,3 +42,26 @@ def hours(start: str, end: str) -> DailyHours:
     assert first is not None
     assert last is not None
     return DailyHours(first, last)
+
+
+@dataclass
+class RecipientEnvironment:
+    """Recipients and categories over memory, and what is made of them."""
+
+    store: MemoryRecipientStore
+    categories: MemoryCategoryStore
+    cache: CategoryCache
+    administration: RecipientAdministration
+    rules: PreferenceRules
+    clock: Clock
+
+    def check_of(self, jobs: MemoryJobRepository) -> PreferenceCheck:
+        """The preflight over these jobs."""
+        return PreferenceCheck(self.store, self.cache, MemoryCapHistory(jobs), self.clock)
+
+    @classmethod
+    def over(cls, clock: Clock) -> RecipientEnvironment:
+        store, categories = MemoryRecipientStore(), MemoryCategoryStore()
+        cache = CategoryCache(categories, clock.monotonic)
+        administration = RecipientAdministration(store, categories, cache, clock)
+        return cls(store, categories, cache, administration, PreferenceRules(cache, clock), clock)

@@ -16,7 +16,7 @@ from wavecom.storage.redis.client import connect
 from wavecom.storage.redis.scripts import RedisScripts
 
 #: Stand in for servers here, or make the job; so are none of the modules that count.
-STORES = {"storage.mongo.documents", "storage.redis.scripts", "core.ids"}
+STORES = {"storage.mongo.documents", "storage.mongo.client_json", "storage.redis.scripts", "core.ids"}
 #: What stands before the permit, on the worker's main loop: needs a broker, so it does not run here.
 CONSUMER = {"worker.delivery_consumer", "worker.held_messages", "worker.ack_tracker", "broker.topology"}
 #: What stands behind a port of the core, and how many modules that has: a walk of its own, which this one ends at.

@@ -7,6 +7,7 @@ from tests.memory_storage.attendance import MemoryAttendance
 from tests.memory_storage.audit import MemoryAuditLog, MemoryAuditReader
 from tests.memory_storage.blobs import MemoryBlobStore
 from tests.memory_storage.callbacks import MemoryCallbackDeliveryStore, MemoryCallbackStore
+from tests.memory_storage.cap_history import MemoryCapHistory
 from tests.memory_storage.client_events import MemoryEventAccountStore, MemoryEventLog
 from tests.memory_storage.dead_letters import MemoryDeadLetterRepository
 from tests.memory_storage.jobs import MemoryJobRepository
@@ -17,6 +18,7 @@ from tests.memory_storage.provider_overrides import MemoryOverrideStore
 from tests.memory_storage.queue_layout import MemoryQueueLayout
 from tests.memory_storage.receipt_counts import MemoryReceiptCounts
 from tests.memory_storage.receipts import MemoryOneTimeTokens, MemoryPendingReceipts, MemoryUnreadableRequests
+from tests.memory_storage.recipients import MemoryCategoryStore, MemoryRecipientStore
 from tests.memory_storage.sessions import MemorySessionAudit, MemorySessionStore
 from tests.memory_storage.stats import MemoryStats
 from tests.memory_storage.stop_requests import MemoryStopRequests
@@ -34,6 +36,8 @@ __all__ = [
     "MemoryBlobStore",
     "MemoryCallbackDeliveryStore",
     "MemoryCallbackStore",
+    "MemoryCapHistory",
+    "MemoryCategoryStore",
     "MemoryDeadLetterRepository",
     "MemoryEventAccountStore",
     "MemoryEventLog",
@@ -48,6 +52,7 @@ __all__ = [
     "MemoryPendingReceipts",
     "MemoryQueueLayout",
     "MemoryReceiptCounts",
+    "MemoryRecipientStore",
     "MemorySessionAudit",
     "MemorySessionStore",
     "MemoryStats",

@@ -44,6 +44,7 @@ class KeyScope(StrEnum):
 
     SEND = "send"
     READ = "read"
+    RECIPIENTS = "recipients"
     MANAGE = "manage"
     ADMIN = "admin"
 

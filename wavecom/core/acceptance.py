@@ -18,6 +18,7 @@ from wavecom.core.actor import Actor
 from wavecom.core.job import Job
 from wavecom.core.named_files import NamedFiles
 from wavecom.core.new_notification import NewNotification
+from wavecom.core.preference_rules import PreferenceRules
 from wavecom.core.quota import DAILY, UNLIMITED, Limits, QuotaDecision, QuotaRequest, QuotaService, StoredAnswer
 from wavecom.core.submission import Accepted, Flushed, Submission, SubmissionResult
 from wavecom.errors import (
@@ -57,9 +58,11 @@ class Acceptance:
         quotas: QuotaService,
         default_limits: Limits,
         named_files: NamedFiles,
+        preferences: PreferenceRules,
     ) -> None:
         self._submission = submission
         self._named_files = named_files
+        self._preferences = preferences
         self._quotas = quotas
         self._default_limits = default_limits
 
@@ -81,16 +84,24 @@ class Acceptance:
 
     def can_be_batched(self, actor: Actor, new: NewNotification) -> bool:
         """Whether nothing has to be stored or asked for before ``new`` itself."""
-        return self._submission.can_be_batched(new) and not self._problems(actor, new)
+        is_plain = new.category is None and new.recipient is None
+        return is_plain and self._submission.can_be_batched(new) and not self._problems(actor, new)
 
     def _checked(
         self, actor: Actor, notifications: Sequence[NewNotification]
     ) -> list[tuple[NewNotification, list[Problem]]]:
-        """Each with the files in place that it names, and all that is wrong with it."""
+        """Each with the time at which its recipient may get it and the files that it names, and all that is wrong."""
+        wrong: list[list[Problem]] = [[] for _ in notifications]
+        if any(new.category is not None or new.recipient is not None for new in notifications):
+            applied = self._preferences.applied(actor.client, notifications)
+            notifications, wrong = [new for new, _ in applied], [list(problems) for _, problems in applied]
         found: Sequence[tuple[NewNotification, Sequence[Problem]]] = [(new, ()) for new in notifications]
         if any("attachments" in new.payload for new in notifications):
             found = self._named_files.resolve(actor.client, notifications)
-        return [(new, [*self._problems(actor, new), *of_files]) for new, of_files in found]
+        return [
+            (new, [*self._problems(actor, new), *of_recipient, *of_files])
+            for (new, of_files), of_recipient in zip(found, wrong, strict=True)
+        ]
 
     def _problems(self, actor: Actor, new: NewNotification) -> list[Problem]:
         """What the actor may not send, or this deployment can't."""

@@ -56,8 +56,9 @@ class AttemptResult:
     expects_receipt: bool
     #: No provider of the route is left that was not tried.
     is_route_used_up: bool = False
-    #: Where nobody who could take it was asked: when it is worth coming back.
+    #: Where nobody who could take it was asked: when it is worth coming back; and why, where that is the job's matter.
     retry_after_seconds: float = 1.0
+    held_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +238,13 @@ class AttemptRunner:
     def _stopped(self, job: Job, stop: Hold | Rejection) -> AttemptResult:
         """What an attempt comes to that a preflight stopped: nobody was called."""
         if isinstance(stop, Hold):
-            return AttemptResult(job, (), expects_receipt=False, retry_after_seconds=stop.retry_after_seconds)
+            return AttemptResult(
+                job,
+                (),
+                expects_receipt=False,
+                retry_after_seconds=stop.retry_after_seconds,
+                held_for=stop.code,
+            )
         answer = ProviderResult(Outcome.REJECTED, stop.code, stop.message, reason=stop.reason)
         return AttemptResult(job, (CallResult("", answer, self._clock.now(), 0),), expects_receipt=False)
 

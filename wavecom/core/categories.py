@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -14,6 +14,9 @@ from wavecom.core.local_hours import DailyHours, SendWindow
 
 #: An account has at most so many.
 CATEGORIES_LIMIT: Final = 100
+#: A change is in force everywhere after so long.
+FRESH_SECONDS: Final = 2.0
+_ACCOUNTS_LIMIT: Final = 10_000
 NAME_PATTERN: Final = "[a-z][a-z0-9-]{0,39}"
 NAME_RULE: Final = "1 to 40 small letters, digits and hyphens, a letter first"
 _NAME: Final = re.compile(NAME_PATTERN)
@@ -100,3 +103,30 @@ class CategoryStore(Protocol):
     def put_branding(self, account: str, branding: Branding) -> None:
         """Say it."""
         ...
+
+
+class CategoryCache:
+    """Categories as each process remembers them, for ``FRESH_SECONDS``: one read serves many notifications.
+
+    ``monotonic`` answers seconds. Thread-safe: what two threads read at one time is the same.
+    """
+
+    def __init__(self, store: CategoryStore, monotonic: Callable[[], float]) -> None:
+        self._store = store
+        self._monotonic = monotonic
+        self._known: dict[str, tuple[float, Mapping[str, Category]]] = {}
+
+    def of(self, account: str) -> Mapping[str, Category]:
+        """The account's categories by name, as they were at most ``FRESH_SECONDS`` ago. Raises ``StoreError``."""
+        now = self._monotonic()
+        read_at, found = self._known.get(account, (float("-inf"), {}))
+        if now - read_at > FRESH_SECONDS:
+            found = {each.name: each for each in self._store.all(account)}
+            if len(self._known) >= _ACCOUNTS_LIMIT:
+                self._known.clear()
+            self._known[account] = now, found
+        return found
+
+    def forget(self, account: str) -> None:
+        """Read them again when they are asked for next: they were changed in this process."""
+        self._known.pop(account, None)

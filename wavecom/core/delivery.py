@@ -301,7 +301,8 @@ class Delivery:
         job, calls = attempted.job, attempted.calls
         token = token_of(job)
         if not calls:
-            return decide(job, AttemptPrevented(token, attempted.retry_after_seconds), now, self._policy)
+            prevented = AttemptPrevented(token, attempted.retry_after_seconds, held_for=attempted.held_for)
+            return decide(job, prevented, now, self._policy)
         if _is_no_attempt(attempted):
             pause = max(_EXHAUSTED_PAUSE_SECONDS, attempted.retry_after_seconds)
             return decide(job, AttemptPrevented(token, pause, calls), now, self._policy)

@@ -258,6 +258,8 @@ def _prevent(job: Job, event: AttemptPrevented, now: datetime, policy: Policy) -
     seconds = min(max(1.0, event.retry_after_seconds), backoff.LONGEST_SECONDS)
     until = now + timedelta(milliseconds=math.ceil(seconds * 1000))
     changes |= {"status": Status.RETRYING} | parked_changes(job, until)
+    if event.held_for:
+        entries = (*entries, LogEntry(now, "held", code=event.held_for, next_attempt_at=until))
     return transition(job, changes, entries, guard=guard)
 
 

@@ -51,6 +51,8 @@ class AttemptPrevented:
     retry_after_seconds: float
     #: The calls of providers that can't take it.
     calls: tuple[CallResult, ...] = ()
+    #: Why the job itself has to wait (``Hold.code``), for its log; empty: the reason is no matter of this job.
+    held_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)

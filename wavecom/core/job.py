@@ -81,6 +81,8 @@ class Reason(StrEnum):
     RECIPIENT_OPTED_OUT = "recipient_opted_out"
     #: No provider says it: the recipient stands on the suppression list (``core/preflights.py``).
     SUPPRESSED = "suppressed"
+    #: No provider says it: by what the recipient has chosen, or has had already (``core/preferences.py``).
+    UNWANTED = "unwanted"
 
 
 #: Trouble of our account with a provider: it is left alone at once, and people are told why.
@@ -343,6 +345,12 @@ class Job:
     template: TemplateUse | None = None
     #: None: it is not traced.
     trace: Trace | None = None
+    #: The id of the registered recipient whose address ``to`` is; None: the sender gave the address.
+    recipient_id: str | None = None
+    #: Of which category of its account it is; None: its sender has not said.
+    category: str | None = None
+    #: Until when it had to wait by the recipient's hours when it was accepted; None: it had not.
+    held_until: datetime | None = None
 
     @property
     def delivery_key(self) -> str:

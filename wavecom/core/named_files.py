@@ -88,4 +88,4 @@ def _ids_in(payload: Mapping[str, Any]) -> list[str]:
 
 
 def _end_of(new: NewNotification, now: datetime) -> datetime:
-    return new.expires_at or max(new.send_at or now, now) + DEFAULT_TIME_TO_LIVE + timedelta(minutes=1)
+    return new.expires_at or new.starts_at(now) + DEFAULT_TIME_TO_LIVE + timedelta(minutes=1)

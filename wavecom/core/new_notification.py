@@ -13,8 +13,10 @@ from wavecom.core.engine import Policy
 from wavecom.core.job import Job, LogEntry, TemplateUse, UnknownOutcomePolicy
 from wavecom.core.job_ids import make_job_id
 from wavecom.core.lanes import Channel, Lane, Priority
+from wavecom.core.preferences import WaitUntil
 from wavecom.core.regions import Regions
 from wavecom.core.regions import problems as region_problems
+from wavecom.core.registered_recipients import RegisteredRecipient
 from wavecom.core.states import Status
 from wavecom.core.traces import TraceSampler
 from wavecom.core.unsubscribe import UnsubscribeLinks
@@ -51,6 +53,16 @@ class NewNotification:
     #: By what ``payload`` was written; None: the sender gave it.
     template: TemplateUse | None = None
     traceparent: str | None = None
+    #: Whose address ``to`` is; None: the sender gave the address.
+    recipient: RegisteredRecipient | None = None
+    category: str | None = None
+    #: It may not start earlier, and why; ``core/preference_rules.py`` finds it.
+    hold: WaitUntil | None = None
+
+    def starts_at(self, now: datetime) -> datetime:
+        """When it may be delivered first, accepted ``now``."""
+        wanted = max(self.send_at or now, now)
+        return wanted if self.hold is None else max(wanted, self.hold.at)
 
     @property
     def lane(self) -> Lane:
@@ -85,13 +97,16 @@ class JobMaker:
 
     def make(self, new: NewNotification, now: datetime) -> Job:
         """The job of ``new``, accepted ``now``."""
-        starts_at = max(new.send_at or now, now)
+        starts_at = new.starts_at(now)
         is_scheduled = starts_at > now
         expires_at = new.expires_at or starts_at + DEFAULT_TIME_TO_LIVE
         due_at = starts_at if is_scheduled else now + self._policy.message_grace
         payload = new.payload
         if "unsubscribe" in payload:
             payload = unsubscribe.with_link(payload, self._unsubscribe_links, new.client, new.type, new.to)
+        logs: tuple[LogEntry, ...] = (LogEntry(now, "accepted"),)
+        if new.hold is not None:
+            logs = (*logs, LogEntry(now, "held", code=new.hold.reason.value, next_attempt_at=starts_at))
         return Job(
             job_id=make_job_id(now, self._random_bytes(10), new.client, new.idempotency_key),
             client=new.client,
@@ -113,9 +128,12 @@ class JobMaker:
             queued_at=None if is_scheduled else now,
             due_at=min(due_at, expires_at),
             created_by=new.created_by,
-            logs=(LogEntry(now, "accepted"),),
-            log_count=1,
+            logs=logs,
+            log_count=len(logs),
             records_events=self._event_accounts is not None and new.client in self._event_accounts.names,
             template=new.template,
             trace=None if self._traces is None else self._traces.begin(new.traceparent),
+            recipient_id=None if new.recipient is None else new.recipient.recipient_id,
+            category=new.category,
+            held_until=None if new.hold is None else starts_at,
         )

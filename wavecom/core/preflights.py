@@ -2,7 +2,8 @@
 
 Each is a rule of its own, in one list, asked in order: the first that stops the job decides. None of them costs a
 permit: what the job's message was admitted with is given back unused, and a provider that a preflight holds is not
-asked for one. The list: suppression (``suppression_check``), attachments (``attachment_check``), pauses (``pauses``).
+asked for one. The list: suppression (``suppression_check``), what the recipient wants (``preference_check``),
+attachments (``attachment_check``), pauses (``pauses``).
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ from wavecom.core.job import Job, Reason
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Not now: the job rests for so long, which uses up none of its attempts."""
+    """Not now: the job rests for so long, which uses up none of its attempts.
+
+    ``code``: why, in one word, for the job's history; empty: what has nothing to do with this job, and no entry.
+    """
 
     retry_after_seconds: float
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ class LogEvent(StrEnum):
 
     ACCEPTED = "accepted"
     QUEUED = "queued"
+    HELD = "held"
     SENT = "sent"
     DELIVERED = "delivered"
     UNAVAILABLE = "unavailable"
@@ -37,6 +38,7 @@ class JobErrorCode(StrEnum):
     RECIPIENT_INVALID = "recipient_invalid"
     RECIPIENT_OPTED_OUT = "recipient_opted_out"
     SUPPRESSED = "suppressed"
+    UNWANTED = "unwanted"
     NOT_SUPPORTED = "not_supported"
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wavecom import delivery_metrics
@@ -16,11 +16,13 @@ from wavecom.core.attachment_check import AttachmentCheck
 from wavecom.core.attachments import BlobStore
 from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.files import ByteBudget
-from wavecom.core.job import Job, JobId
+from wavecom.core.gone_tokens import GoneTokens
+from wavecom.core.job import CallResult, Job, JobId
 from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.measurements import Measured
 from wavecom.core.pauses import DestinationPauses, PausingRoute, ProviderPauses
 from wavecom.core.ports import TEST_SANDBOX
+from wavecom.core.preference_check import PreferenceCheck
 from wavecom.core.preflights import Preflight
 from wavecom.core.suppression_check import REFRESH_SECONDS, SuppressionCheck
 from wavecom.core.suppression_list import SuppressionList
@@ -35,6 +37,7 @@ from wavecom.providers.transport import HttpTransport, make_transport
 from wavecom.routing.overrides import FOLLOW_SECONDS, OverrideFollower
 from wavecom.routing.redis_gate import RedisGate
 from wavecom.routing.router import Router
+from wavecom.services.recipients import preference_check_of, recipient_store_of
 from wavecom.services.routing import bound_providers, gate_settings_of
 from wavecom.services.shared import ClosableServices, receipts_url_of
 from wavecom.services.suppressions import suppression_store_of
@@ -64,9 +67,11 @@ class DeliveryServices(ClosableServices):
     stopping: threading.Event
 
 
-def preflights_of(suppression: SuppressionCheck, blobs: BlobStore, route: PausingRoute) -> list[Preflight]:
+def preflights_of(
+    suppression: SuppressionCheck, preferences: PreferenceCheck, blobs: BlobStore, route: PausingRoute
+) -> list[Preflight]:
     """What is asked about every claimed job before anybody is called, in this order: what ends it before what waits."""
-    return [suppression, AttachmentCheck(blobs), ProviderPauses(route), DestinationPauses(route)]
+    return [suppression, preferences, AttachmentCheck(blobs), ProviderPauses(route), DestinationPauses(route)]
 
 
 def delivery_services(
@@ -118,6 +123,12 @@ def delivery_services(
 
     blobs = MongoBlobStore(foundation.database)
     suppression_check = SuppressionCheck(suppression_store_of(foundation.database, clock), clock)
+    gone_tokens = GoneTokens(recipient_store_of(foundation.database))
+
+    def on_rejected(rejections: Sequence[tuple[Job, CallResult]]) -> None:
+        gone_tokens.forget(rejections)
+        suppressions.add_rejected(rejections)
+
     delivery = Delivery(
         jobs=foundation.jobs,
         writer=writer,
@@ -140,8 +151,8 @@ def delivery_services(
         on_called=delivery_metrics.observe_calls,
         attachment_budget=ByteBudget(settings.attachment_memory_mib * 1024 * 1024),
         lag_since=lag.longest_since,
-        preflights=preflights_of(suppression_check, blobs, router),
-        on_rejected_recipients=suppressions.add_rejected,
+        preflights=preflights_of(suppression_check, preference_check_of(foundation.database, clock), blobs, router),
+        on_rejected_recipients=on_rejected,
         require_current=foundation.store_guard.require_current,
     )
     follower = OverrideFollower(

@@ -33,6 +33,7 @@ from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.prices import SegmentPrices
 from wavecom.core.provider_administration import ProviderAdministration
 from wavecom.core.receipt_counts import ReceiptCounter
+from wavecom.core.recipient_administration import RecipientAdministration
 from wavecom.core.stats import Stats
 from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
@@ -48,6 +49,7 @@ from wavecom.services.acceptance import help_answers_of, quotas_of, submission_o
 from wavecom.services.callback_administration import callback_administration_of
 from wavecom.services.overview import OverviewReader
 from wavecom.services.receipts import ReceiptServices, processor_of, receipt_services, receiving_providers
+from wavecom.services.recipients import recipients_of
 from wavecom.services.shared import (
     ClosableServices,
     cancellation_of,
@@ -111,6 +113,7 @@ class WebServices(ClosableServices):
     events: EventReader
     callbacks: CallbackAdministration
     uploads: Uploads
+    recipients: RecipientAdministration
     templates: TemplateRenderer
     template_administration: TemplateAdministration
     segment_prices: SegmentPrices
@@ -216,6 +219,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         ),
     )
     uploads, named_files = uploads_of(settings, database, clock)
+    recipients, preference_rules = recipients_of(database, clock)
     templates, template_administration = templates_of(settings, database, clock)
     measurements = MongoMeasurementStore(database)
     stop_requests = MongoStopRequests(database)
@@ -240,7 +244,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         cancellation=cancellation_of(settings, database, jobs, writer, clock),
         stats=stats,
         keys=keys,
-        acceptance=Acceptance(submission, quotas, usual_limits(settings), named_files),
+        acceptance=Acceptance(submission, quotas, usual_limits(settings), named_files, preference_rules),
         key_administration=KeyAdministration(
             store=key_store,
             audit=MongoAuditLog(database),
@@ -259,6 +263,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         events=EventReader(log=MongoEventLog(database), accounts=event_account_store, clock=clock),
         callbacks=callback_administration_of(settings, database, clock),
         uploads=uploads,
+        recipients=recipients,
         templates=templates,
         template_administration=template_administration,
         segment_prices=segment_prices_of(settings),

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from tests.fakes import FakeClock, FixedRoute
-from tests.memory_storage import MemoryBlobStore, MemorySuppressionStore
+from tests.memory_storage import MemoryBlobStore, MemoryJobRepository, MemorySuppressionStore
+from tests.recipients import RecipientEnvironment
 from wavecom.core.attachment_check import AttachmentCheck
 from wavecom.core.pauses import DestinationPauses, ProviderPauses
 from wavecom.core.suppression_check import SuppressionCheck
 from wavecom.services.delivery import preflights_of
 
 
-def test_suppression_attachments_and_pauses_are_asked_in_one_list() -> None:
+def test_suppression_preferences_attachments_and_pauses_are_asked_in_one_list() -> None:
     suppression = SuppressionCheck(MemorySuppressionStore(), FakeClock())
 
-    preflights = preflights_of(suppression, MemoryBlobStore(), FixedRoute("first"))
+    preferences = RecipientEnvironment.over(FakeClock()).check_of(MemoryJobRepository())
 
-    assert preflights[0] is suppression
-    assert [type(each) for each in preflights[1:]] == [AttachmentCheck, ProviderPauses, DestinationPauses]
+    preflights = preflights_of(suppression, preferences, MemoryBlobStore(), FixedRoute("first"))
+
+    assert preflights[:2] == [suppression, preferences]
+    assert [type(each) for each in preflights[2:]] == [AttachmentCheck, ProviderPauses, DestinationPauses]

@@ -37,6 +37,7 @@ from tests.memory_storage import (
 )
 from tests.provider_administration import provider_administration_over
 from tests.receipt_environment import receipt_services_over
+from tests.recipients import RecipientEnvironment
 from tests.template_environment import TemplateEnvironment
 from tests.upload_environment import uploads_over
 from wavecom.accounts import KeyAdministration, KeyRing
@@ -89,6 +90,7 @@ class WebEnvironment:
     unreadable: MemoryUnreadableRequests
     templates: TemplateEnvironment
     blobs: MemoryBlobStore
+    recipients: RecipientEnvironment
 
     def client(self, key: str | None = KEY) -> FlaskClient:
         """A caller with ``key``."""
@@ -131,6 +133,7 @@ def make_environment(
     templates = TemplateEnvironment.over(clock, needs_second_person=settings.template_review)
     blobs = MemoryBlobStore()
     uploads, named_files = uploads_over(clock, blobs, settings)
+    recipients = RecipientEnvironment.over(clock)
     submission = Submission(
         jobs=jobs,
         writer=writer,
@@ -161,7 +164,7 @@ def make_environment(
         cancellation=cancellation_over(jobs, writer, bulk_runner_over(audit, clock), audit, clock),
         stats=stats,
         keys=keys,
-        acceptance=Acceptance(submission, quotas or UnlimitedQuotas(), usual, named_files),
+        acceptance=Acceptance(submission, quotas or UnlimitedQuotas(), usual, named_files, recipients.rules),
         key_administration=KeyAdministration(
             store=key_store,
             audit=key_audit,
@@ -194,6 +197,7 @@ def make_environment(
         events=events.reader,
         callbacks=events.administration,
         uploads=uploads,
+        recipients=recipients.administration,
         templates=templates.renderer,
         template_administration=templates.administration,
         segment_prices=segment_prices_of(settings),
@@ -234,6 +238,7 @@ def make_environment(
         unreadable,
         templates,
         blobs,
+        recipients,
     )
 
 

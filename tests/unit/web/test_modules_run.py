@@ -17,7 +17,7 @@ BODIES = {
     "email": b'{"type":"email","to":{"email":"a@example.com"},"payload":{"subject":"Hi","text":"Hello"}}',
 }
 #: Stand in for servers here, with what only they call; so they are none of the modules that count.
-STORES = {"storage.mongo.documents", "core.recipients", "core.ports"}
+STORES = {"storage.mongo.documents", "storage.mongo.client_json", "core.recipients", "core.ports"}
 
 
 def _by_flask(environment: WebEnvironment, body: bytes) -> None:

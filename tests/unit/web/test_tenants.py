@@ -19,6 +19,7 @@ from tests.template_environment import sms_source
 from tests.unit.web.conftest import NOW, WebEnvironment, later
 from tests.unit.web.tenants import ACME, ACME_TEST, GLOBEX, SMS, Attempt, Tenant, Tenants
 from tests.unit.web.tenants_files import at_the_file, contact_of, list_files, upload
+from tests.unit.web.tenants_recipients import AT_RECIPIENTS
 from wavecom.accounts import KeyScope, hash_of
 from wavecom.core.client_events import ClientEvent
 from wavecom.core.job import Job, JobId
@@ -376,6 +377,7 @@ ATTEMPTS: dict[tuple[str, str], Attempt] = {
     ("POST", "/api/templates/<template>/versions/<version>/review"): _at_the_template("POST", "/versions/1/review"),
     ("POST", "/api/templates/<template>/versions/<version>/publish"): _at_the_template("POST", "/versions/1/publish"),
     ("POST", "/api/templates/<template>/preview"): _at_the_template("POST", "/preview"),
+    **AT_RECIPIENTS,
     ("GET", "/api/keys"): _list_keys,
     ("POST", "/api/keys"): _make_key,
     ("POST", "/api/keys/<key_id>/rotate"): _at_the_key("POST", "/api/keys/{key_id}/rotate", {}),

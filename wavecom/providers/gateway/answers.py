@@ -23,7 +23,7 @@ _LONGEST_TEXT: Final = 16_384
 _CODE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}|-?[0-9]{1,6}")
 _ACCOUNT: Final = frozenset(each.value for each in ACCOUNT_REASONS)
 _OUTCOMES: Final = tuple(each.value for each in Outcome)
-_REASONS: Final = tuple(each.value for each in Reason if each is not Reason.SUPPRESSED)
+_REASONS: Final = tuple(each.value for each in Reason if each not in {Reason.SUPPRESSED, Reason.UNWANTED})
 
 
 def check_status(value: str) -> None:

@@ -1,19 +1,16 @@
 """Jobs as MongoDB documents and back, by hand: this runs four times for every notification.
 
-A field that is None is absent. ``to``, ``payload`` and ``metadata`` are the client's own JSON and are stored as they
-came, dots and dollars in keys included; only updates would trip over those, and no update ever touches them.
+A field that is None is absent. ``to``, ``payload`` and ``metadata`` are the client's own JSON (``client_json.py``); no
+update ever touches them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import bson
-from bson.codec_options import CodecOptions
-from bson.errors import InvalidDocument
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
@@ -33,15 +30,11 @@ from wavecom.core.job_ids import follows_idempotency_key, shard_key_of
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.recipients import recipient_of
 from wavecom.core.states import CLAIMABLE, Status
-from wavecom.errors import BodyTooLargeError, InvalidRequestError, Problem
+from wavecom.storage.mongo.client_json import CODEC as CODEC
+from wavecom.storage.mongo.client_json import Document as Document
+from wavecom.storage.mongo.client_json import decode_json as decode_json
+from wavecom.storage.mongo.client_json import encode as encode
 from wavecom.storage.mongo.recorded_events import event_document, first_event
-
-Document = dict[str, Any]
-
-#: MongoDB's limit for one document, less what later writes add to it (log entries, claim).
-SIZE_LIMIT_BYTES = 16 * 1024 * 1024 - 64 * 1024
-
-CODEC: CodecOptions[Document] = CodecOptions(document_class=dict, tz_aware=True)
 
 #: Names in the document of those fields of ``Job`` that may be absent and need no translation.
 _OPTIONAL = {
@@ -137,6 +130,12 @@ def _add_rare_values(document: Document, job: Job) -> None:
         document["template"] = {"name": use.name, "version": use.version, "locale": use.locale}
     if job.trace is not None:
         document["trace"] = str(job.trace)
+    if job.recipient_id is not None:
+        document["recipientId"] = job.recipient_id
+    if job.category is not None:
+        document["category"] = job.category
+    if job.held_until is not None:
+        document["heldUntil"] = job.held_until
 
 
 def to_job(document: Mapping[str, Any]) -> Job:
@@ -183,6 +182,9 @@ def to_job(document: Mapping[str, Any]) -> Job:
         records_events="eventVersion" in document,
         template=None if "template" not in document else TemplateUse(**document["template"]),
         trace=None if "trace" not in document else Trace.parse(document["trace"]),
+        recipient_id=get("recipientId"),
+        category=get("category"),
+        held_until=get("heldUntil"),
     )
 
 
@@ -336,112 +338,3 @@ _CHANGEABLE = _OPTIONAL | {
     "error": "error",
     "claim": "claim",
 }
-
-# --- The client's JSON ----------------------------------------------------------------------------------------------
-
-_JSON_FIELDS = ("to", "payload", "metadata")
-#: MongoDB takes more levels than these, with ours around them; no client's JSON comes near.
-_DEPTH_LIMIT = 100
-_RAW_CODEC: CodecOptions[RawBSONDocument] = CodecOptions(tz_aware=True, document_class=RawBSONDocument)
-
-
-def encode(document: Document) -> RawBSONDocument:
-    """A document with the client's JSON in ``to``, ``payload`` and ``metadata`` as bytes ready to be inserted.
-
-    ``decode_json`` is the reverse for these three. Raises ``InvalidRequestError`` for what can't be
-    stored, and ``BodyTooLargeError``.
-    """
-    if _is_too_deep(document):
-        raise InvalidRequestError(list(_unstorable(document)))
-    try:
-        raw = bson.encode(document, codec_options=CODEC)
-        if _has_reference_keys(raw):
-            document |= {name: _escape(document[name]) for name in _JSON_FIELDS} | {"hasEscapedKeys": True}
-            raw = bson.encode(document, codec_options=CODEC)
-    except (InvalidDocument, OverflowError, UnicodeEncodeError, RecursionError) as error:
-        raise InvalidRequestError(list(_unstorable(document)) or [Problem("", "can't be stored")]) from error
-    if len(raw) > SIZE_LIMIT_BYTES:
-        raise BodyTooLargeError(f"The notification takes {len(raw)} bytes; {SIZE_LIMIT_BYTES} can be stored.")
-    return RawBSONDocument(raw, codec_options=_RAW_CODEC)
-
-
-def decode_json(document: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    """``to``, ``payload`` and ``metadata`` as they came; empty what a projection left out."""
-    to, payload, metadata = document.get("to", {}), document.get("payload", {}), document.get("metadata", {})
-    if document.get("hasEscapedKeys"):
-        return _unescape(to), _unescape(payload), _unescape(metadata)
-    return to, payload, metadata
-
-
-def _is_too_deep(document: Document) -> bool:
-    """Whether the client's JSON has more levels than are stored; what the encoder can take hangs on the interpreter."""
-    level: list[Any] = [document[name] for name in _JSON_FIELDS]
-    for _ in range(_DEPTH_LIMIT):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer if isinstance(outer, list | tuple) else outer.values())
-            if isinstance(inner, dict | list | tuple)
-        ]
-        if not level:
-            return False
-    return True
-
-
-def _has_reference_keys(raw: bytes) -> bool:
-    # Drivers read {"$ref", "$id"} as a DBRef, losing the order of keys, and servers check such keys in their own ways.
-    return b"$ref\0" in raw or b"$id\0" in raw or b"$db\0" in raw
-
-
-def _escape(value: Any) -> Any:
-    """``$ref``, ``$id`` and ``$db`` as keys get another dollar; so do those that already have several."""
-    if isinstance(value, Mapping):
-        return {f"${key}" if _is_reference(key) else key: _escape(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_escape(item) for item in value]
-    return value
-
-
-def _unescape(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key[1:] if _is_reference(key) else key: _unescape(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_unescape(item) for item in value]
-    return value
-
-
-def _is_reference(key: str) -> bool:
-    return key.startswith("$") and key.lstrip("$") in {"ref", "id", "db"}
-
-
-def _unstorable(document: Document) -> Iterable[Problem]:
-    """Every place of the client's JSON that BSON can't hold, by JSON pointer."""
-    waiting: list[tuple[str, Any, int]] = [(f"/{name}", document[name], 1) for name in _JSON_FIELDS]
-    while waiting:
-        where, value, depth = waiting.pop()
-        match value:
-            case Mapping():
-                if depth > _DEPTH_LIMIT:
-                    yield Problem(where[:80], f"is nested too deeply; use at most {_DEPTH_LIMIT} levels")
-                    continue
-                for key, item in value.items():
-                    place = f"{where}/{str(key).replace('~', '~0').replace('/', '~1')}"
-                    if not isinstance(key, str) or "\0" in key or not _is_unicode(key):
-                        yield Problem(where, "has a key that is not a Unicode text without NUL characters")
-                    waiting.append((place, item, depth + 1))
-            case list() | tuple():
-                waiting.extend((f"{where}/{index}", item, depth + 1) for index, item in enumerate(value))
-            case int() if not -(2**63) <= value < 2**63:
-                yield Problem(where, "is a whole number beyond 64 bits; send it as a text")
-            case str() if not _is_unicode(value):
-                yield Problem(where, "has half of a surrogate pair, which is not a character; send the whole pair")
-            case _:
-                pass
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

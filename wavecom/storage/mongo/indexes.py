@@ -60,6 +60,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("status", "createdAt", "jobId", only={"status": {"$in": _UNLUCKY}}),
         # "Did this customer get our message?" Written once, at the insert.
         _index("recipient", "createdAt", "jobId"),
+        # What has a recipient had of a category, for its cap? Written once, at the insert, for registered recipients.
+        _index("recipientId", "category", "createdAt", only=_present("recipientId")),
         # "What became of order 42?" Written once, at the insert, for those that have metadata.
         _index("labels", "createdAt", "jobId", only=_present("labels")),
         # Receipts of providers that echo no job id. Written once, with the record.
@@ -147,6 +149,14 @@ INDEXES: dict[str, list[IndexModel]] = {
         # The same for one recipient.
         _index("recipient"),
     ],
+    "recipients": [
+        # An account's list, by id. Who a recipient is, is asked by ``_id``, which is made of both.
+        _index("account", "recipientId"),
+    ],
+    "categories": [
+        # An account's categories. Asked every other second by each process that sends any.
+        _index("account"),
+    ],
     "stats": [
         # Totals over a range of minutes; and counters older than the longest report go.
         _index("minute", expireAfterSeconds=400 * _DAY_SECONDS),
@@ -199,6 +209,8 @@ SHARD_KEYS: dict[str, tuple[str, ...] | None] = {
     "receipts": ("_id",),
     # ``_id`` is made by chance.
     "suppressions": ("digest",),
+    "recipients": ("_id",),
+    "categories": None,
     "stats": ("_id",),
     "stats_hourly": ("_id",),
     "stop_requests": None,

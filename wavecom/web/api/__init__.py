@@ -16,6 +16,7 @@ from wavecom.web import problems
 from wavecom.web.api import (
     actions,
     callbacks,
+    categories,
     contact,
     events,
     files,
@@ -23,6 +24,7 @@ from wavecom.web.api import (
     notifications,
     openapi,
     providers,
+    recipients,
     stats,
     suppressions,
     templates,
@@ -65,11 +67,13 @@ def register(app: Flask, services: WebServices) -> dict[str, Any]:
     api.register_blueprint(notifications.make_blueprint(services))
     api.register_blueprint(actions.make_blueprint(services))
     api.register_blueprint(callbacks.make_blueprint(services))
+    api.register_blueprint(categories.make_blueprint(services))
     api.register_blueprint(contact.make_blueprint(services))
     api.register_blueprint(events.make_blueprint(services))
     api.register_blueprint(files.make_blueprint(services))
     api.register_blueprint(keys.make_blueprint(services))
     api.register_blueprint(providers.make_blueprint(services))
+    api.register_blueprint(recipients.make_blueprint(services))
     api.register_blueprint(suppressions.make_blueprint(services))
     api.register_blueprint(stats.make_blueprint(services))
     api.register_blueprint(templates.make_blueprint(services))

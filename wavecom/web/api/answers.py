@@ -38,10 +38,13 @@ ACCEPTED = record(
         "priority": enum(Priority),
         "createdAt": timestamp("when it was accepted"),
         "sendAt": timestamp("as sent; only where it is scheduled"),
+        "heldUntil": timestamp(
+            "when the recipient's hours, or the category's, let it start; only where it waits for it"
+        ),
         "segments": integer("how many parts networks will bill; SMS only", minimum=1),
         "encoding": enum(ENCODINGS, "what the text needs; SMS only"),
     },
-    optional={"sendAt", "segments", "encoding"},
+    optional={"sendAt", "heldUntil", "segments", "encoding"},
     description="The first answer about a notification; a replay repeats it word for word.",
 )
 ACCEPTED_EXAMPLE: Json = {
@@ -91,6 +94,8 @@ _SUMMARY: dict[str, Any] = {
     "jobId": uuid("the id"),
     "type": enum(Channel),
     "to": _TO,
+    "recipientId": nullable(text("whose address that was when it was accepted; null where you gave the address")),
+    "category": nullable(text("as sent")),
     "status": enum(Status),
     "priority": enum(Priority),
     "region": nullable(text("where it is delivered; null where there are no regions")),
@@ -113,6 +118,7 @@ _SUMMARY: dict[str, Any] = {
     "createdAt": timestamp("when it was accepted"),
     "updatedAt": timestamp("when it last changed"),
     "sendAt": nullable(timestamp("as sent")),
+    "heldUntil": nullable(timestamp("until when it had to wait, by the recipient's hours or the category's")),
     "expiresAt": timestamp("when WaveCom gives up"),
     "nextAttemptAt": nullable(timestamp("when the next attempt is due")),
     "finishedAt": nullable(timestamp("when it came to its end")),
@@ -238,6 +244,8 @@ SUMMARY_EXAMPLE: Json = {
     "jobId": EXAMPLE_ID,
     "type": "sms",
     "to": {"phone": "+447700900123", "asSent": "+44 7700 900123"},
+    "recipientId": None,
+    "category": None,
     "status": "delivered",
     "priority": "high",
     "region": None,
@@ -256,6 +264,7 @@ SUMMARY_EXAMPLE: Json = {
     "createdAt": "2026-03-14T09:26:53.589Z",
     "updatedAt": "2026-03-14T09:26:53.702Z",
     "sendAt": None,
+    "heldUntil": None,
     "expiresAt": "2026-03-14T09:31:53.589Z",
     "nextAttemptAt": None,
     "finishedAt": "2026-03-14T09:26:53.702Z",

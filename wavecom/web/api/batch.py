@@ -118,7 +118,9 @@ def add_to(blueprint: ApiBlueprint, authenticator: Authenticator, services: WebS
         """
         actor = caller()
         render = _bounded(partial(services.templates.render, actor.client))
-        items = [item.completed(render) for item in items]
+        named = {item.recipient_id for item in items if item.recipient_id is not None}
+        recipients = services.recipients.find(actor.client, named) if named else {}
+        items = [item.addressed(recipients).completed(render) for item in items]
         keys = _keys(items, idempotency_key(request.headers.get(HEADER)))
         traceparent = request.headers.get(TRACEPARENT) if services.settings.traces_url is not None else None
         outcomes, limits = _submit(services.acceptance, services.submission, actor, items, keys, traceparent)

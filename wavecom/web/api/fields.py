@@ -235,8 +235,10 @@ class Timestamp(DocumentedField[datetime]):
 class Object(fields.Nested):
     """An object with a schema of its own, which is an instance and shared by all requests."""
 
-    def __init__(self, schema: Schema, must: str, **options: Any) -> None:
+    def __init__(self, schema: Schema, must: str, *, other: object = None, **options: Any) -> None:
         self.must = must
+        #: Another form that is taken here and read elsewhere, as JSON Schema; None: there is none.
+        self.other = other
         messages: ErrorMessages = {
             "required": FieldError(FieldErrorCode.REQUIRED, f"is missing; it must be {must}"),
             "null": FieldError(FieldErrorCode.WRONG_TYPE, f"must be {must}, not null"),

@@ -16,6 +16,7 @@ from wavecom.web.api.arguments import HEADER, IDEMPOTENCY_KEY, REPLAYED
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import NO_SUCH_JOB, job_id_in_path, json_response
 from wavecom.web.api.declarations import JOB_ID
+from wavecom.web.api.schemas.addressed import AddressedRequest
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
 from wavecom.web.api.schemas.notification import (
     NotificationRequest,
@@ -65,12 +66,13 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     @blueprint.fails(
         errors.ChannelNotServedError, errors.IdempotencyMismatchError, errors.UncertainWriteError, *limit_headers.ERRORS
     )
-    def send(notification: NotificationRequest | TemplatedRequest | RefusedRequest) -> Response:
+    def send(notification: NotificationRequest | TemplatedRequest | AddressedRequest | RefusedRequest) -> Response:
         """Accept one notification for one recipient.
 
         In place of a `payload` it may name a `template` of yours, with `variables`, the recipient's `locale` and, where
         it is not to be the current one, a `version`. A `payload` beside it holds what the template does not give, such
-        as attachments.
+        as attachments. In place of an address `to` may have a `recipient`, registered with `PUT /api/recipients`; what
+        the recipient wants, and when, holds by the `category`.
         """
         headers = request.headers
         return sending.send(caller(), notification, headers.get(HEADER), headers.get(TRACEPARENT)).response(_root())

@@ -88,6 +88,8 @@ class _Converter(OpenAPIConverter):
                 found["description"] = field.must
             case Object():
                 found = {**self._reference(field.schema), "description": field.must}
+                if field.other is not None:
+                    found = {"anyOf": [self._reference(field.schema), field.other], "description": field.must}
             case Items():
                 found = {
                     "type": "array",

@@ -22,7 +22,7 @@ def rfc3339(moment: datetime) -> str:
 
 def accepted(job: Job) -> Json:
     """The first answer about a job; the same for ever, whatever becomes of it, so that a replay can repeat it."""
-    was_scheduled = job.send_at is not None and job.send_at > job.created_at
+    was_scheduled = job.held_until is not None or (job.send_at is not None and job.send_at > job.created_at)
     status = Status.SCHEDULED if was_scheduled else Status.QUEUED
     body: Json = {
         "jobId": job.job_id,
@@ -31,8 +31,10 @@ def accepted(job: Job) -> Json:
         "priority": job.priority.value,
         "createdAt": rfc3339(job.created_at),
     }
-    if was_scheduled:
+    if was_scheduled and job.send_at is not None:
         body["sendAt"] = _time(job.send_at)
+    if job.held_until is not None:
+        body["heldUntil"] = _time(job.held_until)
     if job.type is Channel.SMS:
         taken = segments(job.payload["text"])
         body["segments"] = taken.count
@@ -46,6 +48,8 @@ def summary(job: Job) -> Json:
         "jobId": job.job_id,
         "type": job.type.value,
         "to": job.to,
+        "recipientId": job.recipient_id,
+        "category": job.category,
         "status": job.status.value,
         "priority": job.priority.value,
         "region": job.region or None,
@@ -66,6 +70,7 @@ def summary(job: Job) -> Json:
         "createdAt": rfc3339(job.created_at),
         "updatedAt": rfc3339(job.updated_at),
         "sendAt": _time(job.send_at),
+        "heldUntil": _time(job.held_until),
         "expiresAt": rfc3339(job.expires_at),
         "nextAttemptAt": _time(job.next_attempt_at),
         "finishedAt": _time(job.finished_at),

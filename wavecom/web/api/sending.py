@@ -14,12 +14,14 @@ from wavecom.core.actor import Actor
 from wavecom.core.job import Job
 from wavecom.core.new_notification import NewNotification
 from wavecom.core.quota import StoredAnswer
+from wavecom.core.recipient_administration import RecipientAdministration
 from wavecom.core.submission import Flushed, Submission
 from wavecom.core.templates.rendering import NotCompiledError, TemplateRenderer
 from wavecom.errors import InvalidRequestError, LimitStatus
 from wavecom.services.web import WebServices
 from wavecom.web.api import representation
 from wavecom.web.api.arguments import REPLAYED, idempotency_key
+from wavecom.web.api.schemas.addressed import AddressedRequest
 from wavecom.web.api.schemas.notification import NotificationRequest, RefusedRequest, fingerprint
 from wavecom.web.api.schemas.templated import TemplatedRequest
 from wavecom.web.limit_headers import limit_headers
@@ -52,9 +54,16 @@ class Sending:
     """What stands behind ``POST /api/notifications`` and the pages' form."""
 
     def __init__(
-        self, acceptance: Acceptance, submission: Submission, templates: TemplateRenderer, *, is_tracing: bool = False
+        self,
+        acceptance: Acceptance,
+        submission: Submission,
+        templates: TemplateRenderer,
+        recipients: RecipientAdministration,
+        *,
+        is_tracing: bool = False,
     ) -> None:
         self._is_tracing = is_tracing
+        self._recipients = recipients
         self._acceptance = acceptance
         self._submission = submission
         self._templates = templates
@@ -66,26 +75,33 @@ class Sending:
             services.acceptance,
             services.submission,
             services.templates,
+            services.recipients,
             is_tracing=services.settings.traces_url is not None,
         )
 
     def send(
         self,
         actor: Actor,
-        notification: NotificationRequest | TemplatedRequest | RefusedRequest,
+        notification: NotificationRequest | TemplatedRequest | AddressedRequest | RefusedRequest,
         key_header: str | None,
         traceparent: str | None = None,
     ) -> SendResponse:
         """Accept it, or answer as before; ``key_header`` is the Idempotency-Key as it came, ``traceparent`` the trace.
 
-        A repetition has the first answer, whatever version of its template is current by now. Raises as
-        ``Acceptance.accept`` does. What is refused for its fields counts against the actor's rate.
+        A repetition has the first answer, whatever version of its template is current by now, and whatever the address
+        of its recipient. Raises as ``Acceptance.accept`` does. What is refused for its fields counts against the
+        actor's rate.
         """
-        if isinstance(notification, TemplatedRequest):
-            try:
+        sent = notification.body
+        try:
+            if isinstance(notification, AddressedRequest):
+                named = notification.recipient_id
+                found = {} if named is None else self._recipients.find(actor.client, [named])
+                notification = notification.completed(found)
+            if isinstance(notification, TemplatedRequest):
                 notification = notification.completed(partial(self._templates.render, actor.client))
-            except InvalidRequestError as error:
-                notification = RefusedRequest(notification.body, tuple(error.problems))
+        except InvalidRequestError as error:
+            notification = RefusedRequest(sent, tuple(error.problems))
         if isinstance(notification, RefusedRequest):
             return self._again(actor, notification, key_header)
         try:
@@ -99,12 +115,12 @@ class Sending:
     def prepare(
         self,
         actor: Actor,
-        notification: NotificationRequest | TemplatedRequest | RefusedRequest,
+        notification: NotificationRequest | TemplatedRequest | AddressedRequest | RefusedRequest,
         key_header: str | None,
         traceparent: str | None = None,
     ) -> NewNotification | None:
         """What ``send_each`` takes; None where the request is refused, or something has to be asked or stored first."""
-        if isinstance(notification, RefusedRequest):
+        if isinstance(notification, RefusedRequest | AddressedRequest):
             return None
         if isinstance(notification, TemplatedRequest):
             try:

@@ -81,6 +81,7 @@ PROVIDER_STATES: dict[ProviderAvailability, Appearance] = {
 EVENTS: dict[str, Appearance] = {
     "accepted": Appearance("Accepted by WaveCom", "inbox"),
     "queued": Appearance("Its time came: queued", "lines"),
+    "held": Appearance("Waits for an hour at which it may come", "clock"),
     "delivered": Appearance("Delivered", "check", "good"),
     "sent": Appearance("Accepted by the provider", "plane", "busy"),
     "unavailable": Appearance("The provider was unavailable", "alert", "warn"),
@@ -160,6 +161,7 @@ ERROR_CODES: dict[str, str] = {
     JobErrorCode.RECIPIENT_INVALID: "This address can never be reached. Ask the customer for another one.",
     JobErrorCode.RECIPIENT_OPTED_OUT: "The recipient told the provider to send nothing more.",
     JobErrorCode.SUPPRESSED: "The recipient is on the suppression list: nothing was sent.",
+    JobErrorCode.UNWANTED: "The recipient does not want it, or has had enough of its kind: nothing was sent.",
     JobErrorCode.NOT_SUPPORTED: "No provider of its route can send what this message asks for.",
     JobErrorCode.PROVIDER_UNAVAILABLE: "No provider of its route could take it at that moment. It is tried again.",
     JobErrorCode.ATTEMPTS_EXHAUSTED: "Every attempt met an unavailable provider. Retry it when the providers are well.",

@@ -90,7 +90,7 @@ def test_a_key_ends_when_it_was_said_to(environment: WebEnvironment, api: FlaskC
         ({"scopes": []}, "/scopes", "empty"),
         ({"scopes": "send"}, "/scopes", "wrong_type"),
         ({"scopes": ["write"]}, "/scopes/0", "unknown_value"),
-        ({"scopes": ["send"] * 5}, "/scopes", "too_many"),
+        ({"scopes": ["send"] * 6}, "/scopes", "too_many"),
         ({"mode": "production"}, "/mode", "unknown_value"),
         ({"expiresAt": "2026-03-14T00:00:00Z"}, "/expiresAt", "out_of_range"),
         ({"expiresAt": "2126-03-14T00:00:00Z"}, "/expiresAt", "out_of_range"),

@@ -43,6 +43,7 @@ from tests.memory_storage import (
 )
 from tests.provider_administration import MemoryProviderAudit, provider_administration_over
 from tests.receipt_environment import receipt_services_over
+from tests.recipients import RecipientEnvironment
 from tests.template_environment import TemplateEnvironment
 from tests.upload_environment import uploads_over
 from wavecom.accounts import KeyAdministration, KeyRing, KeyScope, hash_of
@@ -243,6 +244,7 @@ class DashboardEnvironment:
         self.suppressions = MemorySuppressionStore()
         self.events = EventEnvironment.over(self.settings, self.clock)
         uploads, named_files = uploads_over(self.clock, settings=self.settings)
+        self.recipients = RecipientEnvironment.over(self.clock)
         submission = Submission(
             jobs=self.jobs,
             writer=writer,
@@ -260,7 +262,7 @@ class DashboardEnvironment:
             clock=self.clock,
             jobs=self.jobs,
             submission=submission,
-            acceptance=Acceptance(submission, quotas, usual, named_files),
+            acceptance=Acceptance(submission, quotas, usual, named_files, self.recipients.rules),
             operations=Operations(jobs=self.jobs, writer=writer, clock=self.clock, policy=Policy()),
             dead_letters=dead_letters_over(
                 self.jobs,
@@ -294,6 +296,7 @@ class DashboardEnvironment:
             events=self.events.reader,
             callbacks=self.events.administration,
             uploads=uploads,
+            recipients=self.recipients.administration,
             templates=self.templates.renderer,
             template_administration=self.templates.administration,
             segment_prices=segment_prices_of(self.settings),

@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError
 
 from wavecom.core.lanes import Channel
+from wavecom.core.registered_recipients import RegisteredRecipient
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.settings import MailAddresses
 from wavecom.web.api.arguments import IDEMPOTENCY_KEY, MUST, is_idempotency_key
 from wavecom.web.api.field_errors import FieldErrorCode, problems, refusal
 from wavecom.web.api.fields import DocumentedField
+from wavecom.web.api.schemas.addressed import AddressedRequest
 from wavecom.web.api.schemas.base import BaseSchema
 from wavecom.web.api.schemas.notification import (
     CommonSchema,
@@ -72,8 +74,22 @@ class BatchItem:
 
     body: Any
     key: str | None
-    request: NotificationRequest | TemplatedRequest | None
+    request: NotificationRequest | TemplatedRequest | AddressedRequest | None
     wrong: tuple[Problem, ...] = ()
+
+    @property
+    def recipient_id(self) -> str | None:
+        """The recipient to be looked up for it; None: it names none."""
+        return self.request.recipient_id if isinstance(self.request, AddressedRequest) else None
+
+    def addressed(self, recipients: Mapping[str, RegisteredRecipient]) -> BatchItem:
+        """The item with the address of the recipient that it names; itself where it names none. Never raises."""
+        if not isinstance(self.request, AddressedRequest):
+            return self
+        try:
+            return replace(self, request=self.request.completed(recipients))
+        except InvalidRequestError as error:
+            return replace(self, request=None, wrong=tuple(error.problems))
 
     def completed(self, render: Render) -> BatchItem:
         """The item with what its template writes; itself where it names none. Never raises what is its own fault."""
@@ -110,7 +126,7 @@ class BatchItemSchema(_Keyed, NotificationSchema):
             request = self.load(data)
         except ValidationError as error:
             return BatchItem(body, key, None, tuple(problems(error)))
-        if isinstance(request, TemplatedRequest):
+        if isinstance(request, TemplatedRequest | AddressedRequest):
             return BatchItem(body, key, replace(request, body=body))
         if body is not data:
             fields = dict(request.fields)

@@ -14,9 +14,11 @@ import orjson
 from marshmallow import ValidationError, validates_schema
 
 from wavecom.core.actor import Actor
+from wavecom.core.categories import NAME_PATTERN, NAME_RULE
 from wavecom.core.job import TemplateUse, UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.new_notification import NewNotification
+from wavecom.core.registered_recipients import RegisteredRecipient
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.settings import MailAddresses
 from wavecom.web.api import email_addresses
@@ -24,6 +26,7 @@ from wavecom.web.api.addresses import Recipient
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode, problems
 from wavecom.web.api.fields import AnyObject, Choice, Integer, Object, Text, Timestamp
 from wavecom.web.api.schemas import sms
+from wavecom.web.api.schemas.addressed import NAMED, RECIPIENT, AddressedRequest
 from wavecom.web.api.schemas.base import BaseSchema
 from wavecom.web.api.schemas.email import EmailPayload, EmailTo
 from wavecom.web.api.schemas.metadata import Metadata
@@ -59,6 +62,10 @@ class NotificationRequest:
     def of_template(self, use: TemplateUse, body: Mapping[str, Any]) -> NotificationRequest:
         """The same, its payload having been written by a template that ``body`` names."""
         return NotificationRequest({**self.fields, "template": use}, body)
+
+    def of_recipient(self, recipient: RegisteredRecipient, body: Mapping[str, Any]) -> NotificationRequest:
+        """The same, its address being that of a recipient whom ``body`` names."""
+        return NotificationRequest({**self.fields, "recipient": recipient}, body)
 
     def fingerprint(self) -> str:
         """Equal for bodies that are equal as JSON, whatever the order of their names and their white space."""
@@ -103,6 +110,7 @@ class CommonSchema(BaseSchema):
     priority = Choice(Priority)
     # Without what generated clients can't check; whether there is such a region is asked afterwards.
     region = Text("the name of a region, such as eu", max_length=32, pattern="[a-z][a-z0-9-]*")
+    category = Text(f"the name of a category of yours: {NAME_RULE}", max_length=40, pattern=NAME_PATTERN)
     on_unknown_outcome = Choice(UnknownOutcomePolicy, data_key="onUnknownOutcome")
     send_at = Timestamp(data_key="sendAt")
     expires_at = Timestamp(data_key="expiresAt")
@@ -176,21 +184,23 @@ class _OneType(CommonSchema):
 class EmailNotification(_OneType):
     """``type`` is ``email``."""
 
-    to = Recipient(EmailTo(), 'an object such as {"email": "amina@example.com"}', address="email", required=True)
+    to = Recipient(
+        EmailTo(), 'an object such as {"email": "amina@example.com"}', address="email", other=NAMED, required=True
+    )
     payload = Object(EmailPayload(), "an object with subject and text or html", required=True)
 
 
 class SmsNotification(_OneType):
     """``type`` is ``sms``."""
 
-    to = Recipient(SmsTo(), 'an object such as {"phone": "+447700900123"}', address="phone", required=True)
+    to = Recipient(SmsTo(), 'an object such as {"phone": "+447700900123"}', address="phone", other=NAMED, required=True)
     payload = Object(SmsPayload(), "an object with text", required=True)
 
 
 class PushNotification(_OneType):
     """``type`` is ``push``."""
 
-    to = Object(PushTo(), "an object with platform and token or subscription", required=True)
+    to = Object(PushTo(), "an object with platform and token or subscription", other=NAMED, required=True)
     payload = Object(PushPayload(), "an object with title, body or data", required=True)
 
     @validates_schema(skip_on_field_errors=False)
@@ -236,11 +246,19 @@ class NotificationSchema(CommonSchema):
         """See ``BaseSchema``."""
         return {str(type_): schema for type_, schema in self.by_type.items()}
 
-    def load(self, data: Any, **_: Any) -> NotificationRequest | TemplatedRequest:
-        """The checked body, or one whose payload a template has to write first.
+    def load(self, data: Any, **_: Any) -> NotificationRequest | TemplatedRequest | AddressedRequest:
+        """The checked body, or one whose address has to be looked up or whose payload a template has to write first.
 
         Raises ``ValidationError`` with every error in it.
         """
+        if type(data) is dict and type(to := data.get("to")) is dict and RECIPIENT in to:
+            type_ = data.get("type")
+            if isinstance(type_, str) and type_ in self.by_type:
+                return AddressedRequest(Channel(type_), data, self._load_addressed)
+        return self._load_addressed(data)
+
+    def _load_addressed(self, data: Any) -> NotificationRequest | TemplatedRequest:
+        """``load`` of a body that names no recipient."""
         if type(data) is dict and not TEMPLATE_FIELDS.isdisjoint(data):
             type_ = data.get("type")
             if isinstance(type_, str) and type_ in self.by_type:
@@ -269,7 +287,7 @@ class NotificationSchema(CommonSchema):
         except ValidationError as error:
             raise InvalidRequestError(problems(error)) from error
 
-    def read(self, body: object) -> NotificationRequest | TemplatedRequest:
+    def read(self, body: object) -> NotificationRequest | TemplatedRequest | AddressedRequest:
         """``load`` for callers outside HTTP parsing. Raises ``InvalidRequestError`` naming every error."""
         try:
             return self.load(body)
@@ -282,7 +300,7 @@ class RepeatableSchema(NotificationSchema):
 
     def load(  # type: ignore[override]
         self, data: Any, **options: Any
-    ) -> NotificationRequest | TemplatedRequest | RefusedRequest:
+    ) -> NotificationRequest | TemplatedRequest | AddressedRequest | RefusedRequest:
         """The checked body, or what is wrong with it."""
         try:
             return super().load(data, **options)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from marshmallow import ValidationError
 
 from wavecom.core.lanes import Channel
+from wavecom.core.registered_recipients import RegisteredRecipient
 from wavecom.core.templates.locales import LOCALE_RULE
 from wavecom.core.templates.model import NAME_PATTERN, NAME_RULE
 from wavecom.core.templates.rendering import Rendered, TemplateRequest
@@ -58,11 +59,20 @@ _CHOICE: Final = TemplateChoice()
 
 @dataclass(frozen=True, slots=True)
 class TemplatedRequest:
-    """A body that names a template. ``body`` is as it was sent; ``load`` checks it once it has its payload."""
+    """A body that names a template. ``load`` checks it once it has its payload.
+
+    ``body`` is as it was sent; where it named a ``recipient``, it has the address, and ``sent`` is as it was sent.
+    """
 
     type: Channel
     body: Mapping[str, Any]
     load: Callable[[Any], NotificationRequest]
+    recipient: RegisteredRecipient | None = None
+    sent: Mapping[str, Any] | None = None
+
+    def of_recipient(self, recipient: RegisteredRecipient, sent: Mapping[str, Any]) -> TemplatedRequest:
+        """The same, its address having been looked up."""
+        return replace(self, recipient=recipient, sent=sent)
 
     def completed(self, render: Render) -> NotificationRequest:
         """The request with its payload. Raises ``InvalidRequestError`` naming all that is wrong: in the choice of the
@@ -89,7 +99,9 @@ class TemplatedRequest:
             wrong.extend(each for each in found if rendered is not None or not each.where.startswith("/payload"))
         if wrong or rendered is None:
             raise InvalidRequestError(wrong)
-        return loaded.of_template(rendered.use, self.body)
+        sent = self.body if self.sent is None else self.sent
+        loaded = loaded.of_template(rendered.use, sent)
+        return loaded if self.recipient is None else loaded.of_recipient(self.recipient, sent)
 
     def _choice(self) -> TemplateRequest:
         try:

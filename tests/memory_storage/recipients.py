@@ -1,0 +1,92 @@
+"""Registered recipients and categories, kept in dictionaries."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from wavecom.core.categories import Branding, Category
+from wavecom.core.registered_recipients import RegisteredRecipient
+
+
+class MemoryRecipientStore:
+    """``wavecom.core.registered_recipients.RecipientStore`` without a server. ``reads`` counts what was asked of it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._recipients: dict[tuple[str, str], RegisteredRecipient] = {}
+        self.reads = 0
+
+    def find(self, account: str, recipient_ids: Collection[str]) -> dict[str, RegisteredRecipient]:
+        """See the port."""
+        self.reads += 1
+        with self._lock:
+            keys = [(account, each) for each in recipient_ids]
+            return {key[1]: self._recipients[key] for key in keys if key in self._recipients}
+
+    def save(self, recipients: Sequence[RegisteredRecipient]) -> list[bool]:
+        """See the port."""
+        with self._lock:
+            return [self._save(each) for each in recipients]
+
+    def _save(self, recipient: RegisteredRecipient) -> bool:
+        key = recipient.account, recipient.recipient_id
+        known = self._recipients.get(key)
+        if recipient.revision != (0 if known is None else known.revision):
+            return False
+        self._recipients[key] = replace(recipient, revision=recipient.revision + 1)
+        return True
+
+    def remove(self, account: str, recipient_id: str) -> bool:
+        """See the port."""
+        with self._lock:
+            return self._recipients.pop((account, recipient_id), None) is not None
+
+    def page(self, account: str, limit: int, after: str | None) -> Sequence[RegisteredRecipient]:
+        """See the port."""
+        with self._lock:
+            found = [each for key, each in sorted(self._recipients.items()) if key[0] == account]
+        return [each for each in found if after is None or each.recipient_id > after][:limit]
+
+    def forget_token(self, account: str, recipient_id: str, address: str) -> bool:
+        """See the port."""
+        with self._lock:
+            known = self._recipients.get((account, recipient_id))
+            if known is None or all(each.address != address for each in known.push_tokens):
+                return False
+            left = tuple(each for each in known.push_tokens if each.address != address)
+            self._recipients[account, recipient_id] = replace(known, push_tokens=left, revision=known.revision + 1)
+            return True
+
+
+class MemoryCategoryStore:
+    """``wavecom.core.categories.CategoryStore`` without a server. ``reads`` counts what was asked of it."""
+
+    def __init__(self) -> None:
+        self._categories: dict[tuple[str, str], Category] = {}
+        self._brandings: dict[str, Branding] = {}
+        self.reads = 0
+
+    def put(self, category: Category) -> bool:
+        """See the port."""
+        is_new = (category.account, category.name) not in self._categories
+        self._categories[category.account, category.name] = category
+        return is_new
+
+    def remove(self, account: str, name: str) -> bool:
+        """See the port."""
+        return self._categories.pop((account, name), None) is not None
+
+    def all(self, account: str) -> Sequence[Category]:
+        """See the port."""
+        self.reads += 1
+        return [each for key, each in sorted(self._categories.items()) if key[0] == account]
+
+    def branding(self, account: str) -> Branding | None:
+        """See the port."""
+        return self._brandings.get(account)
+
+    def put_branding(self, account: str, branding: Branding) -> None:
+        """See the port."""
+        self._brandings[account] = branding

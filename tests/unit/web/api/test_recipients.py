@@ -1,0 +1,225 @@
+"""``/api/recipients`` and ``/api/categories``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.unit.web.conftest import NOW, WebEnvironment, later
+from wavecom.accounts import KeyScope, hash_of
+from wavecom.core.keys import KeyRecord
+from wavecom.web.api.representation import rfc3339
+
+PATH = "/api/recipients"
+AMINA: dict[str, Any] = {
+    "email": "Amina@EXAMPLE.com",
+    "isEmailVerified": True,
+    "phone": "+44 7700 900123",
+    "pushTokens": [
+        {"platform": "fcm", "token": "old", "seenAt": "2026-03-01T00:00:00Z"},
+        {"platform": "fcm", "token": "new"},
+    ],
+    "locale": "de_ch",
+    "timeZone": "Europe/Zurich",
+    "quietHours": {"from": "22:00", "to": "07:00"},
+    "preferences": {"news": {"sms": False, "email": True}},
+}
+WEEKLY: dict[str, Any] = {
+    "title": "News",
+    "description": "Once a week.",
+    "default": "opt_in",
+    "channels": ["email", "push"],
+    "quietHours": {"from": "21:00", "to": "00:00"},
+    "windows": [{"from": "09:00", "to": "24:00"}, {"days": ["sat"], "from": "10:00", "to": "12:00"}],
+    "timeZone": "Asia/Kathmandu",
+    "frequencyCap": {"count": 1, "seconds": 604_800},
+}
+
+
+def test_a_recipient_is_kept_in_the_form_that_is_sent_to(api: FlaskClient) -> None:
+    made = api.put(f"{PATH}/user-42", json=AMINA)
+
+    assert (made.status_code, made.headers["Location"]) == (201, f"{PATH}/user-42")
+    assert api.get(f"{PATH}/user-42").json == made.json
+    assert made.json == {
+        "recipientId": "user-42",
+        "email": "Amina@example.com",
+        "isEmailVerified": True,
+        "phone": "+447700900123",
+        "isPhoneVerified": False,
+        "pushTokens": [
+            {"platform": "fcm", "token": "new", "seenAt": rfc3339(NOW)},
+            {"platform": "fcm", "token": "old", "seenAt": "2026-03-01T00:00:00.000Z"},
+        ],
+        "locale": "de-CH",
+        "timeZone": "Europe/Zurich",
+        "quietHours": {"from": "22:00", "to": "07:00"},
+        "preferences": {"news": {"email": True, "sms": False}},
+        "isStopped": False,
+        "createdAt": rfc3339(NOW),
+        "updatedAt": rfc3339(NOW),
+    }
+
+
+def test_to_say_all_anew_takes_back_no_choice(api: FlaskClient, environment: WebEnvironment) -> None:
+    api.put(f"{PATH}/user-42", json=AMINA)
+    environment.recipients.administration.stop("default", "user-42")
+    environment.clock.advance(60)
+
+    again = api.put(f"{PATH}/user-42", json={"email": "b@example.com", "preferences": {"bills": {"sms": True}}})
+
+    assert again.status_code == 200
+    assert (again.json["phone"], again.json["pushTokens"], again.json["quietHours"]) == (None, [], None)
+    assert (again.json["isEmailVerified"], again.json["isStopped"]) == (False, True)
+    assert again.json["preferences"] == {"bills": {"sms": True}}
+    assert (again.json["createdAt"], again.json["updatedAt"]) == (rfc3339(NOW), rfc3339(later(60)))
+
+
+def test_what_is_named_is_changed_and_the_rest_stays(api: FlaskClient) -> None:
+    api.put(f"{PATH}/user-42", json=AMINA)
+
+    changed = api.patch(f"{PATH}/user-42", json={"quietHours": None, "preferences": {"news": {"push": False}}}).json
+    moved = api.patch(f"{PATH}/user-42", json={"email": "new@example.com"}).json
+    stopped = api.patch(f"{PATH}/user-42", json={"isStopped": True}).json
+
+    assert (changed["quietHours"], changed["phone"], changed["isEmailVerified"]) == (None, "+447700900123", True)
+    assert changed["preferences"] == {"news": {"email": True, "sms": False, "push": False}}
+    # A new address is nobody's yet.
+    assert moved["isEmailVerified"] is False
+    assert (stopped["isStopped"], stopped["preferences"]) == (True, {})
+
+
+def test_a_push_token_that_is_seen_again_comes_first(api: FlaskClient, environment: WebEnvironment) -> None:
+    api.put(f"{PATH}/user-42", json={})
+    for number in range(21):
+        environment.clock.advance(1)
+        answer = api.post(f"{PATH}/user-42/push-tokens", json={"platform": "fcm", "token": f"t{number}"})
+    environment.clock.advance(1)
+    answer = api.post(f"{PATH}/user-42/push-tokens", json={"platform": "fcm", "token": "t5"})
+
+    tokens = [each["token"] for each in answer.json["pushTokens"]]
+    assert (len(tokens), tokens[:3], tokens[-1]) == (20, ["t5", "t20", "t19"], "t1")
+
+
+def test_a_recipient_is_forgotten(api: FlaskClient) -> None:
+    api.put(f"{PATH}/user-42", json=AMINA)
+
+    assert api.delete(f"{PATH}/user-42").status_code == 204
+
+    for answer in (api.get(f"{PATH}/user-42"), api.delete(f"{PATH}/user-42"), api.patch(f"{PATH}/user-42", json={})):
+        assert (answer.status_code, answer.json["code"]) == (404, "recipient_not_found")
+
+
+def test_many_are_registered_at_once_and_listed_in_pages(api: FlaskClient) -> None:
+    many = [{"recipientId": f"user-{number:03}", "email": f"u{number}@example.com"} for number in range(60)]
+
+    first = api.post(PATH, json={"recipients": many})
+    second = api.post(PATH, json={"recipients": [*many[:2], {"recipientId": "zoe"}]})
+
+    assert (first.json, second.json) == ({"created": 60, "updated": 0}, {"created": 1, "updated": 2})
+    page = api.get(f"{PATH}?limit=50").json
+    rest = api.get(page["next"]).json
+    assert [each["recipientId"] for each in page["items"] + rest["items"]] == [f"user-{n:03}" for n in range(60)] + [
+        "zoe"
+    ]
+    assert rest["next"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "code"),
+    [
+        ({"email": "amina"}, "/email", "invalid"),
+        ({"timeZone": "Europe/Atlantis"}, "/timeZone", "invalid"),
+        ({"quietHours": {"from": "22:00", "to": "22:00"}}, "/quietHours/to", "invalid"),
+        ({"quietHours": {"from": "10pm", "to": "07:00"}}, "/quietHours/from", "invalid"),
+        ({"quietHours": {"from": "22:00"}}, "/quietHours/to", "required"),
+        ({"preferences": {"News!": {"sms": True}}}, "/preferences/News!", "invalid"),
+        ({"preferences": {"news": {"fax": True}}}, "/preferences/news", "wrong_type"),
+        ({"pushTokens": [{"platform": "fcm"}]}, "/pushTokens/0/token", "required"),
+        ({"email": None, "isEmailVerified": True}, "/isEmailVerified", "conflict"),
+        ({"language": "de"}, "/language", "unknown_field"),
+    ],
+)
+def test_what_is_wrong_is_named(api: FlaskClient, body: dict[str, Any], pointer: str, code: str) -> None:
+    answer = api.put(f"{PATH}/user-42", json=body)
+
+    assert answer.status_code == 422
+    assert [(each["pointer"], each["code"]) for each in answer.json["errors"]] == [(pointer, code)]
+
+
+def test_of_many_none_is_kept_where_one_is_wrong(api: FlaskClient) -> None:
+    twice = api.post(PATH, json={"recipients": [{"recipientId": "a"}, {"recipientId": "a"}]})
+    wrong = api.post(PATH, json={"recipients": [{"recipientId": "a"}, {"recipientId": "amina@example.com"}]})
+
+    assert [each["pointer"] for each in twice.json["errors"]] == ["/recipients/1/recipientId"]
+    assert [each["pointer"] for each in wrong.json["errors"]] == ["/recipients/1/recipientId"]
+    assert api.get(PATH).json["items"] == []
+    assert api.put(f"{PATH}/amina@example.com", json={}).status_code == 422
+
+
+def test_to_see_recipients_takes_a_scope_of_its_own(environment: WebEnvironment) -> None:
+    scopes = frozenset(KeyScope) - {KeyScope.RECIPIENTS}
+    key = KeyRecord(key_id="k", hash=hash_of("another"), client="default", scopes=scopes, is_live=True, created_at=NOW)
+    environment.keys.add(key)
+
+    assert environment.client("another").get(f"{PATH}/user-42").status_code == 403
+
+
+def test_a_category_is_kept_as_it_was_described(api: FlaskClient) -> None:
+    made = api.put("/api/categories/weekly", json=WEEKLY)
+
+    assert (made.status_code, made.headers["Location"]) == (201, "/api/categories/weekly")
+    assert made.json == WEEKLY | {
+        "name": "weekly",
+        "isRequired": False,
+        "needsVerified": False,
+        "obeysQuietHours": True,
+        "quietHours": {"from": "21:00", "to": "24:00"},
+        "windows": [
+            {"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "from": "09:00", "to": "24:00"},
+            WEEKLY["windows"][1],
+        ],
+    }
+    assert api.get("/api/categories/weekly").json == made.json
+    assert api.get("/api/categories").json == {"items": [made.json]}
+    assert api.put("/api/categories/weekly", json={"title": "News"}).status_code == 200
+    assert api.delete("/api/categories/weekly").status_code == 204
+    assert api.get("/api/categories/weekly").json["code"] == "category_not_found"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/title"),
+        (WEEKLY | {"isRequired": True}, "/default"),
+        (WEEKLY | {"windows": [{"from": "22:00", "to": "02:00"}]}, "/windows/0/to"),
+        (WEEKLY | {"windows": [{"days": ["someday"], "from": "09:00", "to": "18:00"}]}, "/windows/0/days"),
+        (WEEKLY | {"frequencyCap": {"count": 0, "seconds": 60}}, "/frequencyCap/count"),
+        (WEEKLY | {"channels": []}, "/channels"),
+    ],
+)
+def test_what_is_wrong_with_a_category_is_named(api: FlaskClient, body: dict[str, Any], pointer: str) -> None:
+    answer = api.put("/api/categories/weekly", json=body)
+
+    assert answer.status_code == 422
+    assert [each["pointer"] for each in answer.json["errors"]] == [pointer]
+
+
+def test_there_are_not_too_many_categories(api: FlaskClient) -> None:
+    for number in range(100):
+        assert api.put(f"/api/categories/c{number}", json={"title": "x"}).status_code == 201
+
+    assert api.put("/api/categories/more", json={"title": "x"}).json["errors"][0]["code"] == "too_many"
+    assert api.put("/api/categories/c7", json={"title": "y"}).status_code == 200
+    assert api.put("/api/categories/No!", json={"title": "y"}).status_code == 422
+
+
+def test_the_page_looks_as_its_client_says(api: FlaskClient) -> None:
+    assert api.get("/api/preference-page").json == {"name": "", "color": "#1d4ed8", "logoText": ""}
+
+    api.put("/api/preference-page", json={"name": "Harbour Bank", "color": "#0F4C81"})
+
+    assert api.get("/api/preference-page").json == {"name": "Harbour Bank", "color": "#0f4c81", "logoText": ""}
+    assert api.put("/api/preference-page", json={"name": "x", "color": "red"}).status_code == 422

@@ -1,0 +1,177 @@
+"""Keeping registered recipients, categories and the look of preference pages: the use cases, for all accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from wavecom.core.categories import CATEGORIES_LIMIT, Branding, Category, CategoryCache, CategoryStore
+from wavecom.core.lanes import Channel
+from wavecom.core.ports import Clock
+from wavecom.core.registered_recipients import PushToken, RecipientStore, RegisteredRecipient, newest_tokens
+from wavecom.errors import (
+    CategoryNotFoundError,
+    InvalidRequestError,
+    LostRaceError,
+    Problem,
+    RecipientNotFoundError,
+)
+
+log = structlog.get_logger()
+
+#: Makes what is to be kept of what is kept now; the time is that of the write.
+Change = Callable[[RegisteredRecipient, datetime], RegisteredRecipient]
+#: How often a change is made again because somebody else has written first.
+_TRIES: Final = 8
+
+
+class RecipientAdministration:
+    """All methods raise ``StoreError``, those that write ``UncertainWriteError`` too. Thread-safe."""
+
+    def __init__(
+        self, recipients: RecipientStore, categories: CategoryStore, cache: CategoryCache, clock: Clock
+    ) -> None:
+        self._recipients = recipients
+        self._categories = categories
+        self._cache = cache
+        self._clock = clock
+
+    # --- recipients -----------------------------------------------------------------------------------------------
+
+    def find(self, account: str, recipient_ids: Collection[str]) -> dict[str, RegisteredRecipient]:
+        """Those that there are, by id. One read."""
+        return self._recipients.find(account, recipient_ids)
+
+    def get(self, account: str, recipient_id: str) -> RegisteredRecipient:
+        """One recipient. Raises ``RecipientNotFoundError``."""
+        found = self._recipients.find(account, [recipient_id]).get(recipient_id)
+        if found is None:
+            raise RecipientNotFoundError
+        return found
+
+    def page(self, account: str, limit: int, after: str | None) -> tuple[Sequence[RegisteredRecipient], str | None]:
+        """At most ``limit`` by id, after the one of this id, and the id after which the next page begins."""
+        found = self._recipients.page(account, limit + 1, after)
+        is_last = len(found) <= limit
+        return found[:limit], None if is_last else found[limit - 1].recipient_id
+
+    def put(self, account: str, changes: Mapping[str, Change]) -> dict[str, tuple[RegisteredRecipient, bool]]:
+        """Have each recipient be what its change makes of him, or of a new one; as he is then, and whether he is new.
+
+        Raises ``LostRaceError`` where others write the same ones all the time: then some may have been changed.
+        """
+        done: dict[str, tuple[RegisteredRecipient, bool]] = {}
+        left = dict(changes)
+        for _ in range(_TRIES):
+            if not left:
+                break
+            now = self._clock.now()
+            known = self._recipients.find(account, left)
+            wanted = {
+                recipient_id: _changed(change, known.get(recipient_id) or _blank(account, recipient_id, now), now)
+                for recipient_id, change in left.items()
+            }
+            for recipient, is_written in zip(
+                wanted.values(), self._recipients.save(list(wanted.values())), strict=True
+            ):
+                if is_written:
+                    is_new = recipient.recipient_id not in known
+                    done[recipient.recipient_id] = replace(recipient, revision=recipient.revision + 1), is_new
+                    del left[recipient.recipient_id]
+        if left:
+            raise LostRaceError("Others are changing the same recipients; try again.")
+        # Ids and numbers, never an address.
+        log.info("recipients_kept", account=account, count=len(done), added=sum(is_new for _, is_new in done.values()))
+        return {recipient_id: done[recipient_id] for recipient_id in changes}
+
+    def change(self, account: str, recipient_id: str, change: Change) -> RegisteredRecipient:
+        """Change one that there is. Raises ``RecipientNotFoundError``, ``LostRaceError`` as ``put``."""
+        for _ in range(_TRIES):
+            known = self.get(account, recipient_id)
+            wanted = _changed(change, known, self._clock.now())
+            if self._recipients.save([wanted])[0]:
+                return replace(wanted, revision=wanted.revision + 1)
+        raise LostRaceError("Others are changing the same recipient; try again.")
+
+    def remove(self, account: str, recipient_id: str) -> None:
+        """Forget a recipient, with all addresses and choices. Raises ``RecipientNotFoundError``."""
+        if not self._recipients.remove(account, recipient_id):
+            raise RecipientNotFoundError
+        log.info("recipient_removed", account=account, recipient_id=recipient_id)
+
+    def stop(self, account: str, recipient_id: str) -> RegisteredRecipient:
+        """Stop all that can be stopped, now and for what comes; may be repeated. Raises as ``change``."""
+        return self.change(account, recipient_id, lambda known, now: replace(known, stopped_at=now, choices={}))
+
+    def choose(
+        self, account: str, recipient_id: str, choices: Mapping[str, Mapping[Channel, bool]]
+    ) -> RegisteredRecipient:
+        """Note what the recipient has chosen, beside what he chose of others before. Raises as ``change``."""
+        return self.change(account, recipient_id, lambda known, _now: with_choices(known, choices))
+
+    def forget_token(self, account: str, recipient_id: str, address: str) -> None:
+        """Take a push token away of which a provider says that it is gone; may be repeated."""
+        if self._recipients.forget_token(account, recipient_id, address):
+            log.info("push_token_forgotten", account=account, recipient_id=recipient_id)
+
+    # --- categories -----------------------------------------------------------------------------------------------
+
+    def categories(self, account: str) -> Sequence[Category]:
+        """An account's categories, by name, as they are now."""
+        return self._categories.all(account)
+
+    def category(self, account: str, name: str) -> Category:
+        """One of them. Raises ``CategoryNotFoundError``."""
+        found = next((each for each in self._categories.all(account) if each.name == name), None)
+        if found is None:
+            raise CategoryNotFoundError
+        return found
+
+    def put_category(self, category: Category) -> bool:
+        """Keep it; whether there was none of its name. Raises ``InvalidRequestError`` where there are too many."""
+        there_are = {each.name for each in self._categories.all(category.account)}
+        if category.name not in there_are and len(there_are) >= CATEGORIES_LIMIT:
+            text = f"would be one more than the {CATEGORIES_LIMIT} categories that there may be; delete one first"
+            raise InvalidRequestError([Problem("", text, "too_many")])
+        is_new = self._categories.put(category)
+        self._cache.forget(category.account)
+        return is_new
+
+    def remove_category(self, account: str, name: str) -> None:
+        """Delete it; what recipients chose is kept, for one of the same name. Raises ``CategoryNotFoundError``."""
+        if not self._categories.remove(account, name):
+            raise CategoryNotFoundError
+        self._cache.forget(account)
+
+    def branding(self, account: str) -> Branding:
+        """How the account's preference pages look."""
+        return self._categories.branding(account) or Branding("")
+
+    def put_branding(self, account: str, branding: Branding) -> None:
+        """Have them look so from now on."""
+        self._categories.put_branding(account, branding)
+
+
+def with_choices(known: RegisteredRecipient, choices: Mapping[str, Mapping[Channel, bool]]) -> RegisteredRecipient:
+    """The recipient with these choices beside those of other categories and channels."""
+    merged = {name: dict(channels) for name, channels in known.choices.items()}
+    for name, channels in choices.items():
+        merged[name] = merged.get(name, {}) | dict(channels)
+    return replace(known, choices=merged)
+
+
+def with_token(known: RegisteredRecipient, token: PushToken) -> RegisteredRecipient:
+    """The recipient with one more push token, or with one that was seen again."""
+    return replace(known, push_tokens=newest_tokens([*known.push_tokens, token]))
+
+
+def _changed(change: Change, known: RegisteredRecipient, now: datetime) -> RegisteredRecipient:
+    return replace(change(known, now), updated_at=now)
+
+
+def _blank(account: str, recipient_id: str, now: datetime) -> RegisteredRecipient:
+    return RegisteredRecipient(account=account, recipient_id=recipient_id, created_at=now, updated_at=now)
