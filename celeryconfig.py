@@ -58,6 +58,7 @@ task_routes = {
     topology.SWEEP_TASK: {"queue": topology.PERIODIC_QUEUE},
     topology.RECONCILE_TASK: {"queue": topology.PERIODIC_QUEUE},
     topology.ADJUST_TASK: {"queue": topology.PERIODIC_QUEUE},
+    topology.RUN_CAMPAIGNS_TASK: {"queue": topology.PERIODIC_QUEUE},
     topology.PUBLISH_EVENTS_TASK: {"queue": topology.CALLBACKS_QUEUE},
     topology.SEND_CALLBACKS_TASK: {"queue": topology.CALLBACKS_QUEUE},
 }
@@ -94,6 +95,11 @@ beat_schedule = {
     },
     "publish-events": {
         "task": topology.PUBLISH_EVENTS_TASK,
+        "schedule": 1.0,
+        "options": {"expires": 5},
+    },
+    "run-campaigns": {
+        "task": topology.RUN_CAMPAIGNS_TASK,
         "schedule": 1.0,
         "options": {"expires": 5},
     },

@@ -26,7 +26,10 @@ warnings.filterwarnings("ignore", "You're running the worker with superuser priv
 log = structlog.get_logger()
 
 app = Celery(
-    "wavecom", include=[f"wavecom.tasks.{name}" for name in ("deliver", "sweep", "dead_letters", "weights", "events")]
+    "wavecom",
+    include=[
+        f"wavecom.tasks.{name}" for name in ("deliver", "sweep", "dead_letters", "weights", "events", "campaigns")
+    ],
 )
 app.config_from_object("celeryconfig")
 if "flower" in sys.argv[1:]:

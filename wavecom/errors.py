@@ -28,6 +28,7 @@
     │   ├── TemplateNotFoundError       no such template, or version of it, of this client
     │   ├── RecipientNotFoundError      no such recipient of this client
     │   ├── CategoryNotFoundError       no such category of this client
+    │   ├── CampaignNotFoundError       no such campaign of this client
     │   ├── EventsExpiredError          events behind this position have been deleted already
     │   ├── TooManyStreamsError         the key has as many event streams as it may
     │   ├── IdempotencyMismatchError    same key, other body
@@ -41,6 +42,8 @@
     │   │   ├── NotUnconfirmedError         only what is unconfirmed can be settled by hand
     │   │   └── NotFailedError              only what failed can be replayed or discarded
     │   ├── LostRaceError               compare-and-set: somebody else moved the job first
+    │   ├── CampaignStatusError         the campaign's status does not allow this
+    │   ├── UploadOffsetError           rows of an upload that are not the next ones
     │   └── KeyEndedError               the API key is no longer one to be rotated
     ├── UnavailableError            a server of ours can't be reached now; try again later
     │   ├── StoreError                  MongoDB
@@ -58,40 +61,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from wavecom.error_base import ConfigurationError as ConfigurationError
+from wavecom.error_base import ProvidersFileError as ProvidersFileError
+from wavecom.error_base import SettingsError as SettingsError
+from wavecom.error_base import WaveComError as WaveComError
 from wavecom.error_values import LimitStatus as LimitStatus
 from wavecom.error_values import Problem as Problem
-
-
-class WaveComError(Exception):
-    """Base of everything raised on purpose. ``code`` is stable and documented; the text is for people."""
-
-    code = "error"
-
-
-class ConfigurationError(WaveComError):
-    """The start must stop. Holds every problem found, so that one run is enough to mend them all."""
-
-    code = "configuration"
-    title = "WaveCom can't start"
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
-        lines = "\n".join(f"  {problem.where}: {problem.message}" for problem in self.problems)
-        super().__init__(f"{self.title}:\n{lines}")
-
-
-class SettingsError(ConfigurationError):
-    """Variables of the environment are missing or wrong."""
-
-    code = "settings"
-    title = "The environment has settings that WaveCom can't use"
-
-
-class ProvidersFileError(ConfigurationError):
-    """The providers file (``WAVECOM_PROVIDERS``) is wrong; each problem names the file and the line."""
-
-    code = "providers_file"
-    title = "The providers file can't be used"
 
 
 class RefusedError(WaveComError):
@@ -278,6 +253,15 @@ class CategoryNotFoundError(RefusedError):
         super().__init__("There is no category of this name for your key.")
 
 
+class CampaignNotFoundError(RefusedError):
+    """No such campaign, or not this client's: the two are answered alike on purpose."""
+
+    code = "campaign_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no campaign with this id for your key.")
+
+
 class EventsExpiredError(RefusedError):
     """Events behind the position that was asked for are deleted, or there never was such a position.
 
@@ -391,6 +375,22 @@ class LostRaceError(ConflictError):
     """A compare-and-set write found that somebody else had moved the job first; nothing was written."""
 
     code = "lost_race"
+
+
+class CampaignStatusError(ConflictError):
+    """The campaign's status does not allow what was asked."""
+
+    code = "campaign_status"
+
+
+class UploadOffsetError(ConflictError):
+    """Rows were sent for another place of their upload than the one that is next; ``offset`` is that one, in bytes."""
+
+    code = "upload_offset"
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"The next byte that is wanted is {offset}: go on there, with `Upload-Offset: {offset}`.")
+        self.offset = offset
 
 
 class KeyEndedError(ConflictError):

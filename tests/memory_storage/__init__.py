@@ -7,6 +7,7 @@ from tests.memory_storage.attendance import MemoryAttendance
 from tests.memory_storage.audit import MemoryAuditLog, MemoryAuditReader
 from tests.memory_storage.blobs import MemoryBlobStore
 from tests.memory_storage.callbacks import MemoryCallbackDeliveryStore, MemoryCallbackStore
+from tests.memory_storage.campaigns import MemoryCampaignAudit, MemoryCampaignStore, MemoryOutcomeCounter
 from tests.memory_storage.cap_history import MemoryCapHistory
 from tests.memory_storage.client_events import MemoryEventAccountStore, MemoryEventLog
 from tests.memory_storage.dead_letters import MemoryDeadLetterRepository
@@ -36,6 +37,8 @@ __all__ = [
     "MemoryBlobStore",
     "MemoryCallbackDeliveryStore",
     "MemoryCallbackStore",
+    "MemoryCampaignAudit",
+    "MemoryCampaignStore",
     "MemoryCapHistory",
     "MemoryCategoryStore",
     "MemoryDeadLetterRepository",
@@ -48,6 +51,7 @@ __all__ = [
     "MemoryMeasurementStore",
     "MemoryOneTimeTokens",
     "MemoryOutbox",
+    "MemoryOutcomeCounter",
     "MemoryOverrideStore",
     "MemoryPendingReceipts",
     "MemoryQueueLayout",

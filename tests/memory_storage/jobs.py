@@ -47,6 +47,11 @@ class MemoryJobRepository:
         with self._lock:
             return [self._insert(job) for job in copies]
 
+    def all(self) -> list[Job]:
+        """Every job, in the order in which they came."""
+        with self._lock:
+            return list(self._jobs.values())
+
     def put(self, job: Job) -> None:
         """Store it as it is, in the place of whatever was there: for a test that needs it so."""
         with self._lock:
@@ -196,6 +201,7 @@ def _matches(job: Job, where: JobFilter) -> bool:
         and where.is_test in {None, job.lane.is_test}
         and where.job_id in {None, job.job_id}
         and where.idempotency_key in {None, job.idempotency_key}
+        and where.campaign in {None, job.campaign}
         and (not where.statuses or job.status in where.statuses)
         and where.type in {None, job.type}
         and where.priority in {None, job.priority}

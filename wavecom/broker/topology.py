@@ -50,6 +50,7 @@ SWEEP_TASK = "wavecom.sweep"
 RECONCILE_TASK = "wavecom.reconcile_dead_letters"
 ADJUST_TASK = "wavecom.adjust_weights"
 PUBLISH_EVENTS_TASK = "wavecom.publish_events"
+RUN_CAMPAIGNS_TASK = "wavecom.run_campaigns"
 SEND_CALLBACKS_TASK = "wavecom.send_callbacks"
 
 #: Arguments can't be changed later without deleting the queue (406 PRECONDITION_FAILED).

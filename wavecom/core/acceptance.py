@@ -87,6 +87,12 @@ class Acceptance:
         is_plain = new.category is None and new.recipient is None
         return is_plain and self._submission.can_be_batched(new) and not self._problems(actor, new)
 
+    def check(self, actor: Actor, new: NewNotification) -> None:
+        """Whether ``accept`` would take it, but for limits and files. Raises ``InvalidRequestError``."""
+        if problems := self._problems(actor, new):
+            raise InvalidRequestError(problems)
+        self._submission.check_served(new)
+
     def _checked(
         self, actor: Actor, notifications: Sequence[NewNotification]
     ) -> list[tuple[NewNotification, list[Problem]]]:

@@ -164,6 +164,7 @@ def filter_from_text(text: Mapping[str, str]) -> JobFilter:
         priority=Priority(text["priority"]) if "priority" in text else None,
         provider=text.get("provider"),
         error_code=text.get("error_code"),
+        campaign=text.get("campaign"),
         metadata_key=text.get("metadata_key"),
         metadata_value=text.get("metadata_value"),
         created_since=time("created_since"),

@@ -351,6 +351,8 @@ class Job:
     category: str | None = None
     #: Until when it had to wait by the recipient's hours when it was accepted; None: it had not.
     held_until: datetime | None = None
+    #: The id of the campaign of which it is a row; None: of none.
+    campaign: str | None = None
 
     @property
     def delivery_key(self) -> str:

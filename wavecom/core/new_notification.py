@@ -58,6 +58,8 @@ class NewNotification:
     category: str | None = None
     #: It may not start earlier, and why; ``core/preference_rules.py`` finds it.
     hold: WaitUntil | None = None
+    #: The id of the campaign of which it is a row; None: of none.
+    campaign: str | None = None
 
     def starts_at(self, now: datetime) -> datetime:
         """When it may be delivered first, accepted ``now``."""
@@ -132,6 +134,7 @@ class JobMaker:
             log_count=len(logs),
             records_events=self._event_accounts is not None and new.client in self._event_accounts.names,
             template=new.template,
+            campaign=new.campaign,
             trace=None if self._traces is None else self._traces.begin(new.traceparent),
             recipient_id=None if new.recipient is None else new.recipient.recipient_id,
             category=new.category,

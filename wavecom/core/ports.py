@@ -49,6 +49,8 @@ class JobFilter:
     job_id: JobId | None = None
     #: Quick with a client or accounts only.
     idempotency_key: str | None = None
+    #: The id of the campaign of which it is a row.
+    campaign: str | None = None
     #: A name in ``metadata``; with ``metadata_value`` (as ``job.label_text`` writes it), that name with that value.
     metadata_key: str | None = None
     metadata_value: str | None = None

@@ -95,6 +95,11 @@ class Submission:
             return self.serves_lane(new.lane)
         return self._conditional[new.type].route_of(new) is not None
 
+    def check_served(self, new: NewNotification) -> None:
+        """Raises ``ChannelNotServedError`` unless ``serves``."""
+        if not self.serves(new):
+            raise ChannelNotServedError(new.type, sorted(self._served))
+
     def problems(self, new: NewNotification) -> list[Problem]:
         """What in a notification this deployment can't do."""
         return self._job_maker.problems(new)

@@ -22,6 +22,8 @@ from wavecom.core.background_operations import BackgroundOperations
 from wavecom.core.bulk_cancellation import BulkCancellation
 from wavecom.core.bulk_operations import StopRequests
 from wavecom.core.callback_administration import CallbackAdministration
+from wavecom.core.campaigns.administration import CampaignAdministration
+from wavecom.core.campaigns.uploading import CampaignUploads
 from wavecom.core.client_events import FOLLOW_SECONDS, EventAccounts
 from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.event_reading import EventReader
@@ -47,6 +49,7 @@ from wavecom.periodic import Periodic
 from wavecom.readiness import broker_check, deliveries_check, redis_check
 from wavecom.services.acceptance import help_answers_of, quotas_of, submission_of
 from wavecom.services.callback_administration import callback_administration_of
+from wavecom.services.campaigns import campaigns_of
 from wavecom.services.overview import OverviewReader
 from wavecom.services.receipts import ReceiptServices, processor_of, receipt_services, receiving_providers
 from wavecom.services.recipients import recipients_of
@@ -114,6 +117,8 @@ class WebServices(ClosableServices):
     callbacks: CallbackAdministration
     uploads: Uploads
     recipients: RecipientAdministration
+    campaigns: CampaignAdministration
+    campaign_uploads: CampaignUploads
     templates: TemplateRenderer
     template_administration: TemplateAdministration
     segment_prices: SegmentPrices
@@ -221,6 +226,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     uploads, named_files = uploads_of(settings, database, clock)
     recipients, preference_rules = recipients_of(database, clock)
     templates, template_administration = templates_of(settings, database, clock)
+    campaigns, campaign_uploads = campaigns_of(settings, database, clock, template_administration)
     measurements = MongoMeasurementStore(database)
     stop_requests = MongoStopRequests(database)
     # With a connection of its own, made when the first page asks: publishing waits for no page.
@@ -264,6 +270,8 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         callbacks=callback_administration_of(settings, database, clock),
         uploads=uploads,
         recipients=recipients,
+        campaigns=campaigns,
+        campaign_uploads=campaign_uploads,
         templates=templates,
         template_administration=template_administration,
         segment_prices=segment_prices_of(settings),

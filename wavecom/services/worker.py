@@ -35,6 +35,7 @@ from wavecom.region_metrics import RegionSampler
 from wavecom.routing.router import Router
 from wavecom.services.acceptance import submission_of
 from wavecom.services.callbacks import EventServices
+from wavecom.services.campaign_runs import CampaignLoop, runner_of
 from wavecom.services.delivery import delivery_services
 from wavecom.services.receipts import processor_of
 from wavecom.services.routing import check_region, region_of, weight_adjustment_of
@@ -61,6 +62,7 @@ class WorkerServices(ClosableServices):
     receipts: ReceiptProcessor
     weight_adjustment: WeightAdjustment
     events: EventServices
+    campaigns: CampaignLoop
     queue_sampler: delivery_metrics.QueueSampler
     #: The queues that messages may be in, and the partitions that this process publishes into.
     queues: DeliveryQueues
@@ -121,6 +123,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
     events = EventServices(
         settings, database, clock, delivering.transport, delivering.stopping.is_set, submission.accept, recorder
     )
+    campaigns = runner_of(foundation, writer, tracing)
     return WorkerServices(
         settings=settings,
         router=delivering.router,
@@ -151,6 +154,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
             settings, foundation.config, database, counter=receipt_counter, clock=clock
         ),
         events=events,
+        campaigns=CampaignLoop(campaigns, delivering.stopping, lambda: foundation.store_guard.is_held),
         queue_sampler=delivery_metrics.QueueSampler(
             lambda: [*topology.partitions_by_queue(queues.layout).values(), [topology.DEAD_QUEUE]],
             publisher.depth,
@@ -169,5 +173,10 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
         store_guard=foundation.store_guard,
         lag=delivering.lag,
         stopping=delivering.stopping,
-        close_callbacks=[delivering.close, foundation.close, *([] if tracing is None else [tracing.close])],
+        close_callbacks=[
+            campaigns.close,
+            delivering.close,
+            foundation.close,
+            *([] if tracing is None else [tracing.close]),
+        ],
     )

@@ -8,7 +8,6 @@ and what to do), ``code`` (stable), ``requestId`` and, for input that is wrong, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +19,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAll
 from wavecom import errors
 from wavecom.errors import InvalidRequestError, Problem, RateLimitedError, UnavailableError, WaveComError
 from wavecom.web.limit_headers import limit_headers
+from wavecom.web.problem_type import ProblemType as ProblemType
 from wavecom.web.request_middleware import request_id
 
 log = structlog.get_logger()
@@ -27,22 +27,6 @@ log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
 #: Where each code is explained, as the fragment of this address.
 REFERENCE = "/docs/errors"
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemType:
-    """How one class of errors is answered.
-
-    ``remedy`` tells what to do, for ``REFERENCE`` and docs/api.md. ``detail`` None: the error's own text is the detail
-    of the answer, because it is meant for clients.
-    """
-
-    status: int
-    title: str
-    remedy: str
-    detail: str | None = None
-    #: Where ``detail`` is None: what an error's text may be, for the OpenAPI document.
-    example: str = ""
 
 
 _WAIT = "try again after `Retry-After` seconds"
@@ -175,6 +159,12 @@ PROBLEMS: dict[type[WaveComError], ProblemType] = {
         "check the name in the list, and that your key is of the same client and mode",
         example="There is no category of this name for your key.",
     ),
+    errors.CampaignNotFoundError: ProblemType(
+        404,
+        "There is no such campaign",
+        "check the id in the list, and that your key is of the same client and mode",
+        example="There is no campaign with this id for your key.",
+    ),
     errors.EventsExpiredError: ProblemType(
         410,
         "These events are deleted",
@@ -255,6 +245,18 @@ PROBLEMS: dict[type[WaveComError], ProblemType] = {
         "Somebody else changed the notification first",
         "read the notification again, then decide again",
         "The notification changed at the same moment and nothing was done. Read it again, then decide again.",
+    ),
+    errors.CampaignStatusError: ProblemType(
+        409,
+        "The campaign's status does not allow this",
+        "read the campaign, then decide",
+        example="A campaign that is finished can't be paused any more.",
+    ),
+    errors.UploadOffsetError: ProblemType(
+        409,
+        "These are not the next rows",
+        "go on with the byte that the answer's `Upload-Offset` names",
+        example="The next byte that is wanted is 4711: go on there, with `Upload-Offset: 4711`.",
     ),
     errors.KeyEndedError: ProblemType(409, "The key's state does not allow this", "list the keys, then decide"),
     errors.UnavailableError: ProblemType(
@@ -374,6 +376,8 @@ def answer(error: WaveComError, **members: Any) -> Response:
         headers["WWW-Authenticate"] = 'Basic realm="receipts"'
     if isinstance(error, errors.UnsupportedMediaTypeError):
         headers |= {"Accept-Post": "application/json", "Accept-Encoding": "identity"}
+    if isinstance(error, errors.UploadOffsetError):
+        headers["Upload-Offset"] = str(error.offset)
     body = describe(error) | members
     if body["status"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # The error's own text may name hosts: it goes to the log, not to the client.

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ from wavecom.web.proxies import TrustedProxies
 from wavecom.web.receipts import BODY_LIMIT_BYTES
 from wavecom.web.request_middleware import BODILESS, HANDED_ON
 from wavecom.web.request_threads import LoopResults, RequestThreads
+from wavecom.web.streamed_bodies import StreamedBodies, StreamedBody
 from wavecom.web.streams import EventStream, Streams
 from wavecom.web.wsgi_environ import address_of, joined, make_environ
 
@@ -70,6 +72,8 @@ _SWEEP_SECONDS = 0.5
 _DISCARD_SECONDS = 1
 
 _API = "/api/"
+#: Their bodies, of PATCH, are read while they come.
+_STREAMED = re.compile(r"/api/campaigns/[^/]+/rows")
 _RECEIPTS = "/receipts/"
 _PROBES = ("/healthz", "/readyz", "/readyz/accepting")
 
@@ -80,7 +84,7 @@ class _Request:
 
     scope: Scope
     proto: HTTPProtocol
-    body: io.BytesIO | _UnreadBody
+    body: io.BytesIO | _UnreadBody | StreamedBody
     #: What the application is to answer, whatever was asked.
     error: Exception | None = None
     #: Its body is not read to the end: the connection can't carry another request.
@@ -116,6 +120,8 @@ class RsgiApplication:
         #: Both to be started too, where answers may go on.
         self.streams = Streams()
         self.long_answers = LongAnswers()
+        #: Made when the first one comes.
+        self._streamed_bodies: StreamedBodies | None = None
         self._threads = threads
         self._max_in_flight = max_in_flight
         self._max_body_bytes = max_body_bytes
@@ -161,6 +167,9 @@ class RsgiApplication:
             else:
                 if whose is None:
                     threads = self._anonymous
+        if whose is not None and scope.method == "PATCH" and _STREAMED.fullmatch(path):
+            await self._serve_streamed(scope, proto, whose, length)
+            return
         # Probes not: whoever watches the process must not take it for dead.
         depth = threads.depth + self._enqueued[threads]
         if depth >= self._max_in_flight and threads in {self._api, self._pages, self._receipts}:
@@ -220,6 +229,16 @@ class RsgiApplication:
                 await self._answer(request, threads)
         finally:
             bodies.release(read)
+
+    async def _serve_streamed(self, scope: Scope, proto: HTTPProtocol, owner: str, length: int | None) -> None:
+        if self._streamed_bodies is None:
+            self._streamed_bodies = StreamedBodies(self._loop)
+        try:
+            await self._streamed_bodies.serve(
+                proto, length, owner, lambda body: self._run(_Request(scope, proto, body))
+            )
+        except OverloadedError as error:
+            await self._answer(_refused(scope, proto, error), self._refusals)
 
     def _threads_for(self, path: str) -> tuple[RequestThreads, str | None]:
         """Who answers this address, and in whose pool its body is awaited; of the API the key decides that."""
@@ -374,7 +393,7 @@ class RsgiApplication:
             # A bug of ours below or beside Flask, which answers those of views itself.
             log.exception("unhandled_error", method=request.scope.method)
             status, headers, body = 500, [], b""
-        if request.is_last:
+        if request.is_last or (isinstance(request.body, StreamedBody) and not request.body.has_ended):
             headers = [*headers, ("connection", "close")]
         rest = streams.opened(environ) or long_answers.begun(environ)
         if rest is not None and status == HTTPStatus.OK:

@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tests.campaign_environment import CampaignEnvironment
 from tests.dead_letter_environment import bulk_runner_over, cancellation_over, dead_letters_over
 from tests.event_environment import EventEnvironment
 from tests.factories import make_random_bytes
@@ -91,6 +92,7 @@ class WebEnvironment:
     templates: TemplateEnvironment
     blobs: MemoryBlobStore
     recipients: RecipientEnvironment
+    campaigns: CampaignEnvironment
 
     def client(self, key: str | None = KEY) -> FlaskClient:
         """A caller with ``key``."""
@@ -151,6 +153,13 @@ def make_environment(
         policy=Policy(),
         quotas=quotas,
     )
+    campaigns = CampaignEnvironment(
+        clock,
+        jobs=jobs,
+        templates=templates.administration,
+        approval_rows=settings.campaign_approval_rows,
+        recipients=recipients,
+    )
     usual = Limits(settings.key_rate_per_second, settings.key_daily_quota)
     services = WebServices(
         settings=settings,
@@ -198,6 +207,8 @@ def make_environment(
         callbacks=events.administration,
         uploads=uploads,
         recipients=recipients.administration,
+        campaigns=campaigns.administration,
+        campaign_uploads=campaigns.uploads,
         templates=templates.renderer,
         template_administration=templates.administration,
         segment_prices=segment_prices_of(settings),
@@ -239,6 +250,7 @@ def make_environment(
         templates,
         blobs,
         recipients,
+        campaigns,
     )
 
 

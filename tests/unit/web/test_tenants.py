@@ -18,6 +18,7 @@ from tests.factories import make_job
 from tests.template_environment import sms_source
 from tests.unit.web.conftest import NOW, WebEnvironment, later
 from tests.unit.web.tenants import ACME, ACME_TEST, GLOBEX, SMS, Attempt, Tenant, Tenants
+from tests.unit.web.tenants_campaigns import CAMPAIGN_ATTEMPTS
 from tests.unit.web.tenants_files import at_the_file, contact_of, list_files, upload
 from tests.unit.web.tenants_recipients import AT_RECIPIENTS
 from wavecom.accounts import KeyScope, hash_of
@@ -356,6 +357,7 @@ ATTEMPTS: dict[tuple[str, str], Attempt] = {
     ("POST", "/api/files"): upload,
     ("GET", "/api/files/<file_id>"): at_the_file("GET"),
     ("DELETE", "/api/files/<file_id>"): at_the_file("DELETE"),
+    **CAMPAIGN_ATTEMPTS,
     ("GET", "/api/callbacks"): _list_callbacks,
     ("POST", "/api/callbacks"): _create_a_callback,
     ("GET", "/api/callbacks/<callback_id>"): _at_the_callback("GET"),

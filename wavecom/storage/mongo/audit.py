@@ -11,6 +11,7 @@ from pymongo.database import Database
 
 from wavecom.core.audit import AuditAction, AuditPosition, FailureReason
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
+from wavecom.core.campaigns.audit import CampaignEvent
 from wavecom.core.keys import KeyEvent
 from wavecom.core.provider_control import ProviderEvent
 from wavecom.core.sessions import SessionEnded
@@ -126,6 +127,20 @@ class MongoAuditLog:
             "client": event.client,
             "template": event.template,
             "version": event.version,
+            **event.details,
+        }
+        with writing():
+            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+
+    def record_campaign_event(self, event: CampaignEvent) -> None:
+        """See the port."""
+        document: Document = {
+            "_id": event.event_id,
+            "action": event.action.value,
+            "operator": event.actor,
+            "startedAt": event.at,
+            "client": event.client,
+            "campaignId": event.campaign_id,
             **event.details,
         }
         with writing():

@@ -50,6 +50,7 @@ _OPTIONAL = {
     "finished_at": "finishedAt",
     "dead_lettered_at": "deadLetteredAt",
     "purge_at": "purgeAt",
+    "campaign": "campaign",
 }
 
 _STATUSES = {status.value: status for status in Status}
@@ -185,6 +186,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         recipient_id=get("recipientId"),
         category=get("category"),
         held_until=get("heldUntil"),
+        campaign=get("campaign"),
     )
 
 

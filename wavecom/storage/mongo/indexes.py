@@ -64,6 +64,9 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("recipientId", "category", "createdAt", only=_present("recipientId")),
         # "What became of order 42?" Written once, at the insert, for those that have metadata.
         _index("labels", "createdAt", "jobId", only=_present("labels")),
+        # How many notifications of a campaign have each status; and those of it that wait, to be cancelled. Small: of
+        # campaigns alone.
+        _index("campaign", "status", only=_present("campaign")),
         # Receipts of providers that echo no job id. Written once, with the record.
         _index("provider", "providerMessageId", only=_present("providerMessageId")),
         # Dead letters: counted every few seconds, listed and replayed by the operators. Small: few jobs ever have one.
@@ -103,6 +106,21 @@ INDEXES: dict[str, list[IndexModel]] = {
         # An account's files, and what they hold together.
         _index("account", "expiresAt"),
         _index("expiresAt", expireAfterSeconds=0),
+    ],
+    "campaigns": [
+        # An account's list, newest first, with the tie-breaker of its cursor; and the operators'.
+        _index("account", "createdAt", "_id"),
+        _index("createdAt", "_id"),
+        # For which is there something to do? Asked every second.
+        _index("status", "updatedAt"),
+        # Of which is the outcome open? Small: those that are under way.
+        _index("countedAt", only=_present("countedAt")),
+        _index("purgeAt", expireAfterSeconds=0),
+    ],
+    "campaign_chunks": [
+        # Which rows are next?
+        _index("campaignId", "lastRow"),
+        _index("purgeAt", expireAfterSeconds=0),
     ],
     "blobs": [
         # Attachments go when the last job that has them can have gone.
@@ -199,10 +217,13 @@ SHARD_KEYS: dict[str, tuple[str, ...] | None] = {
     "callbacks": None,
     # ``_id`` begins with the callback's.
     "callback_deliveries": ("callbackId",),
+    # ``_id`` begins with the campaign's.
+    "campaign_chunks": ("_id",),
     # ``_id`` is made of the account and the bytes.
     "files": ("_id",),
     "blobs": ("_id",),
     "audit": None,
+    "campaigns": None,
     # These two have two unique indexes, and no key that both could begin with.
     "keys": None,
     "sessions": None,

@@ -94,6 +94,8 @@ def conditions(where: JobFilter, queues: Sequence[LaneQueue], sharded: ShardedJo
     if where.recipient is not None:
         # Before addresses were stored in one case they were stored as they came.
         found["recipient"] = {"$in": sorted({recipient_text(where.recipient), where.recipient})}
+    if where.campaign is not None:
+        found["campaign"] = where.campaign
     if where.metadata_key is not None:
         found["labels"] = label(where.metadata_key, where.metadata_value)
     if where.statuses:

@@ -16,6 +16,7 @@ from wavecom.web import problems
 from wavecom.web.api import (
     actions,
     callbacks,
+    campaigns,
     categories,
     contact,
     events,
@@ -68,6 +69,7 @@ def register(app: Flask, services: WebServices) -> dict[str, Any]:
     api.register_blueprint(actions.make_blueprint(services))
     api.register_blueprint(callbacks.make_blueprint(services))
     api.register_blueprint(categories.make_blueprint(services))
+    api.register_blueprint(campaigns.make_blueprint(services))
     api.register_blueprint(contact.make_blueprint(services))
     api.register_blueprint(events.make_blueprint(services))
     api.register_blueprint(files.make_blueprint(services))

@@ -116,6 +116,7 @@ def test_every_call_is_in_the_table_with_its_path(environment: WebEnvironment) -
         .replace("<file_id>", "<fileId>")
         .replace("<string:recipient_id>", "<recipientId>")
         .replace("<string:category>", "<category>")
+        .replace("<campaign_id>", "<campaignId>")
         for rule in environment.app.url_map.iter_rules()
         if str(rule).startswith(("/api/", "/readyz")) or str(rule) in {"/docs", "/healthz"}
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

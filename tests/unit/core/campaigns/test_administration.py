@@ -1,0 +1,91 @@
+"""Who may do what to a campaign, and when."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests.campaign_environment import ADA, BOB, CampaignEnvironment, csv_of, phones
+from wavecom.core.campaigns.audit import CampaignAction
+from wavecom.core.campaigns.model import CampaignStatus
+from wavecom.core.campaigns.pacing import Pace
+from wavecom.errors import CampaignNotFoundError, CampaignStatusError, ForbiddenError, InvalidRequestError
+
+
+def test_from_the_threshold_on_somebody_else_approves() -> None:
+    environment = CampaignEnvironment(approval_rows=3)
+    administration = environment.administration
+    campaign = environment.started(3)
+    assert campaign.status is CampaignStatus.AWAITING_APPROVAL
+
+    environment.runner.round()
+    assert environment.all_jobs() == []
+    with pytest.raises(ForbiddenError):
+        administration.approve(ADA, campaign.campaign_id, "acme")
+    assert administration.approve(BOB, campaign.campaign_id, "acme").status is CampaignStatus.RUNNING
+    environment.run_to_end(campaign)
+
+    assert len(environment.all_jobs()) == 3
+    assert [event.action for event in environment.audit.events][-1] is CampaignAction.APPROVE
+
+
+def test_below_the_threshold_nobody_need() -> None:
+    environment = CampaignEnvironment(approval_rows=3)
+
+    assert environment.started(2).status is CampaignStatus.RUNNING
+
+
+def test_what_is_started_paused_resumed_or_cancelled_twice_is_once() -> None:
+    environment = CampaignEnvironment()
+    administration, campaign = environment.administration, environment.started(3)
+    for move, status in (
+        (administration.start, CampaignStatus.RUNNING),
+        (administration.pause, CampaignStatus.PAUSED),
+        (administration.pause, CampaignStatus.PAUSED),
+        (administration.resume, CampaignStatus.RUNNING),
+        (administration.resume, CampaignStatus.RUNNING),
+        (administration.cancel, CampaignStatus.CANCELLING),
+        (administration.cancel, CampaignStatus.CANCELLING),
+    ):
+        assert move(ADA, campaign.campaign_id, "acme").status is status
+
+
+def test_a_campaign_is_not_started_before_its_rows_are_here_nor_without_one_that_can_be_sent() -> None:
+    environment = CampaignEnvironment()
+    administration, campaign = environment.administration, environment.create()
+
+    with pytest.raises(CampaignStatusError, match="uploaded"):
+        administration.start(ADA, campaign.campaign_id, "acme")
+    environment.upload(campaign, csv_of("12"))
+    with pytest.raises(CampaignStatusError, match="None of its rows"):
+        administration.start(ADA, campaign.campaign_id, "acme")
+
+
+def test_one_that_was_not_started_is_cancelled_at_once_and_can_t_be_resumed() -> None:
+    environment = CampaignEnvironment()
+    campaign = environment.create()
+    environment.upload(campaign, csv_of(*phones(2)))
+
+    assert environment.administration.cancel(ADA, campaign.campaign_id, "acme").status is CampaignStatus.CANCELLED
+    assert environment.store.chunk_at(campaign.campaign_id, 0) is None
+    with pytest.raises(CampaignStatusError, match="any more"):
+        environment.administration.resume(ADA, campaign.campaign_id, "acme")
+
+
+def test_another_accounts_campaign_is_not_there() -> None:
+    environment = CampaignEnvironment()
+    campaign = environment.create()
+
+    with pytest.raises(CampaignNotFoundError):
+        environment.administration.get(campaign.campaign_id, "acme:test")
+
+
+def test_times_that_can_t_be_meant_are_refused_by_their_fields() -> None:
+    environment = CampaignEnvironment()
+    now = environment.clock.now()
+
+    with pytest.raises(InvalidRequestError) as error:
+        environment.create(start_at=now + timedelta(days=61), pace=Pace(finish_by=now - timedelta(seconds=1)))
+
+    assert [problem.where for problem in error.value.problems] == ["/startAt", "/pace/finishBy"]

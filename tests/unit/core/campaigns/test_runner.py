@@ -1,0 +1,276 @@
+"""The runner: each row one notification whatever dies, at the campaign's pace, and no further than it may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.campaign_environment import ADA, CampaignEnvironment, csv_of, phones
+from tests.memory_storage import MemoryCampaignStore
+from wavecom.core.campaigns.lane_room import LaneRoom
+from wavecom.core.campaigns.model import CampaignStatus
+from wavecom.core.campaigns.pacing import CampaignHold, Pace
+from wavecom.core.campaigns.runner import LEASE
+from wavecom.core.campaigns.windows import CampaignWindow
+from wavecom.core.lanes import LANES, Lane, Priority
+from wavecom.core.local_hours import DailyHours, SendWindow
+from wavecom.core.quota import ALLOWED, DAILY, Limits, QuotaDecision, QuotaRequest, UnlimitedQuotas
+from wavecom.core.states import Status
+from wavecom.errors import LimitStatus, StoreError, UncertainWriteError
+
+
+@pytest.fixture
+def environment() -> CampaignEnvironment:
+    return CampaignEnvironment()
+
+
+def test_every_row_becomes_one_notification_of_the_campaign(environment: CampaignEnvironment) -> None:
+    campaign = environment.started(1_203)
+
+    ended = environment.run_to_end(campaign)
+
+    assert ended.status is CampaignStatus.FINISHED
+    assert (ended.run.queued, ended.waiting, ended.rejected) == (1_203, 0, 0)
+    jobs = environment.all_jobs()
+    assert sorted(job.to["phone"] for job in jobs) == phones(1_203)
+    assert {(job.campaign, job.client, job.created_by) for job in jobs} == {(campaign.campaign_id, "acme", ADA.name)}
+    assert len(environment.publisher.delivery_messages) == 1_203
+
+
+class DyingStore(MemoryCampaignStore):
+    """A store that is away at the n-th call of a runner, before or after it has done what it was asked."""
+
+    calls = 0
+    dies_at = 0
+    is_after = False
+
+    def _dying(self, do: Callable[[], Any]) -> Any:
+        self.calls += 1
+        if self.calls != self.dies_at:
+            return do()
+        if self.is_after:
+            do()
+        raise StoreError("away")
+
+    def hold(self, *args: Any) -> Any:
+        return self._dying(lambda: super(DyingStore, self).hold(*args))
+
+    def chunk_at(self, *args: Any) -> Any:
+        return self._dying(lambda: super(DyingStore, self).chunk_at(*args))
+
+    def advance(self, *args: Any) -> Any:
+        return self._dying(lambda: super(DyingStore, self).advance(*args))
+
+    def end(self, *args: Any) -> Any:
+        return self._dying(lambda: super(DyingStore, self).end(*args))
+
+    def drop_chunks(self, *args: Any) -> Any:
+        return self._dying(lambda: super(DyingStore, self).drop_chunks(*args))
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+@pytest.mark.parametrize("dies_at", range(1, 12))
+def test_a_runner_that_dies_at_any_point_leaves_each_row_one_notification(dies_at: int, is_after: bool) -> None:
+    store = DyingStore()
+    environment = CampaignEnvironment(store=store)
+    campaign = environment.started(1_203)
+    store.dies_at, store.is_after = dies_at, is_after
+
+    for _ in range(30):
+        environment.runner.round()
+        environment.fake_clock.advance(1)
+        if store.calls == dies_at:
+            # Another process goes on once the lease of the dead one is over.
+            environment.runner = environment.new_runner("runner-2")
+            environment.fake_clock.advance(LEASE.total_seconds())
+            store.calls += 1
+
+    assert sorted(job.to["phone"] for job in environment.all_jobs()) == phones(1_203)
+    assert environment.now(campaign).run.queued == 1_203
+    assert environment.now(campaign).status is CampaignStatus.FINISHED
+
+
+def test_rows_that_may_not_have_been_stored_are_sent_again_and_none_twice(environment: CampaignEnvironment) -> None:
+    campaign = environment.started(3)
+    insert = environment.jobs.insert
+
+    def uncertain(jobs: Any) -> Any:
+        insert(jobs)
+        environment.jobs.insert = insert  # type: ignore[method-assign]
+        raise UncertainWriteError("away")
+
+    environment.jobs.insert = uncertain  # type: ignore[method-assign]
+
+    environment.runner.round()
+    assert environment.now(campaign).run.row == 0
+    ended = environment.run_to_end(campaign)
+
+    assert ended.run.queued == 3
+    assert len(environment.all_jobs()) == 3
+
+
+def test_a_campaign_that_another_holds_is_left_alone_until_its_lease_ends(environment: CampaignEnvironment) -> None:
+    campaign = environment.started(3)
+    now = environment.clock.now()
+    environment.store.hold(campaign.campaign_id, "another", now, now + LEASE)
+
+    environment.runner.round()
+    assert environment.all_jobs() == []
+
+    environment.fake_clock.advance(LEASE.total_seconds())
+    environment.runner.round()
+    assert len(environment.all_jobs()) == 3
+
+
+def test_the_pace_is_kept_second_by_second_and_a_pause_is_not_caught_up_on(environment: CampaignEnvironment) -> None:
+    environment.started(100, pace=Pace(rows_per_second=5))
+    counts = []
+    for seconds in (0, 1, 1, 0.5, 60):
+        environment.fake_clock.advance(seconds)
+        environment.runner.round()
+        counts.append(len(environment.all_jobs()))
+
+    assert counts == [1, 6, 11, 13, 23]
+
+
+def test_a_time_to_be_done_by_spreads_the_rows_over_what_is_left_of_it(environment: CampaignEnvironment) -> None:
+    campaign = environment.started(600, pace=Pace(finish_by=environment.clock.now() + timedelta(seconds=120)))
+    for _ in range(60):
+        environment.runner.round()
+        environment.fake_clock.advance(1)
+    halfway = len(environment.all_jobs())
+    for _ in range(60):
+        environment.runner.round()
+        environment.fake_clock.advance(1)
+
+    assert 300 <= halfway <= 360
+    assert environment.now(campaign).waiting == 0
+
+
+def test_nothing_is_sent_before_its_start_or_outside_of_its_window(environment: CampaignEnvironment) -> None:
+    now = environment.clock.now()  # 09:00 UTC, a Monday
+    window = CampaignWindow(SendWindow(frozenset({0, 1}), DailyHours(12 * 60, 13 * 60)), "Europe/Zurich")
+    campaign = environment.started(3, start_at=now + timedelta(minutes=30), window=window)
+
+    environment.runner.round()
+    assert environment.now(campaign).run.waits_for == CampaignHold.START
+    environment.fake_clock.advance(3600)
+    environment.runner.round()
+    run = environment.now(campaign).run
+    assert (run.waits_for, run.waits_until) == (CampaignHold.SEND_WINDOW, now + timedelta(hours=2))
+    environment.fake_clock.advance(3600)
+    environment.runner.round()
+
+    assert len(environment.all_jobs()) == 3
+    assert environment.now(campaign).run.waits_for == ""
+
+
+@pytest.mark.parametrize("depth", [20_000, None])
+def test_nothing_is_sent_while_its_lane_is_deep_or_nobody_can_tell(
+    environment: CampaignEnvironment, depth: int | None
+) -> None:
+    campaign = environment.started(3)
+    environment.depth = depth
+
+    environment.runner.round()
+    assert environment.all_jobs() == []
+    assert environment.now(campaign).run.waits_for == CampaignHold.LANE
+
+    environment.depth = 0
+    environment.runner.round()
+    assert len(environment.all_jobs()) == 3
+
+
+def test_a_lane_has_room_for_what_its_workers_take_in_the_time_given() -> None:
+    now, depth = 0.0, 0
+    room = LaneRoom(lambda _queue: depth, lambda: now, seconds=10, least=50)
+    queue = Lane(LANES[0].channel, Priority.BULK).queue
+    assert room.of(queue) == 50
+
+    room.add(queue, 50)
+    now, depth = 1.0, 30  # 20 a second
+    assert room.of(queue) == 200 - 30
+
+    room.add(queue, 170)
+    now, depth = 2.0, 200  # nothing was taken
+    assert room.of(queue) == 0
+
+
+def test_a_paused_campaign_sends_nothing_and_goes_on_when_it_is_resumed(environment: CampaignEnvironment) -> None:
+    campaign = environment.started(2_000)
+    environment.runner.round()
+    environment.administration.pause(ADA, campaign.campaign_id, "acme")
+    sent = len(environment.all_jobs())
+
+    environment.runner.round()
+    assert len(environment.all_jobs()) == sent < 2_000
+
+    environment.administration.resume(ADA, campaign.campaign_id, "acme")
+    assert environment.run_to_end(campaign).run.queued == 2_000
+
+
+def test_a_cancelled_campaign_sends_no_more_and_cancels_what_waits(environment: CampaignEnvironment) -> None:
+    campaign = environment.started(2_000)
+    environment.runner.round()
+    sent = len(environment.all_jobs())
+    environment.administration.cancel(ADA, campaign.campaign_id, "acme")
+
+    ended = environment.run_to_end(campaign)
+
+    assert ended.status is CampaignStatus.CANCELLED
+    assert ended.run.queued + ended.waiting == 2_000
+    assert (ended.run.queued, {job.status for job in environment.all_jobs()}) == (sent, {Status.CANCELLED})
+
+
+class DailyQuota(UnlimitedQuotas):
+    """Room for so many notifications."""
+
+    left = 0
+
+    def check(self, request: QuotaRequest) -> QuotaDecision:
+        if request.limits.daily_quota is None:
+            return ALLOWED
+        cost = request.cost + len(request.names)
+        if cost <= self.left:
+            self.left -= cost
+            return QuotaDecision(charged=cost)
+        status = LimitStatus(DAILY, request.limits.daily_quota, 86_400, self.left, 3_600)
+        return QuotaDecision([status], refused=DAILY, retry_after_seconds=3_600)
+
+
+def test_a_campaign_uses_up_the_days_quota_and_waits_for_the_next() -> None:
+    quotas = DailyQuota()
+    environment = CampaignEnvironment(quotas=quotas)
+    limited = type(ADA)(client="acme", name=ADA.name, budget="ada", limits=Limits(1, 10))
+    campaign = environment.create()
+    environment.upload(campaign, csv_of(*phones(5)))
+    environment.administration.start(limited, campaign.campaign_id, "acme")
+    quotas.left = 3
+
+    for _ in range(3):
+        environment.runner.round()
+    run = environment.now(campaign).run
+    assert (run.queued, run.waits_for) == (3, CampaignHold.QUOTA)
+
+    quotas.left = 10
+    environment.fake_clock.advance(3_600)
+    assert environment.run_to_end(campaign).run.queued == 5
+
+
+def test_outcomes_are_counted_until_nothing_can_change_any_more(environment: CampaignEnvironment) -> None:
+    campaign = environment.started(2)
+    environment.run_to_end(campaign)
+    environment.runner.count_outcomes()
+    assert environment.now(campaign).outcomes.by_status == {Status.QUEUED: 2}
+    assert not environment.now(campaign).outcomes.is_last
+
+    environment.administration.cancel(ADA, campaign.campaign_id, "acme")
+    environment.runner.round()
+    environment.fake_clock.advance(60)
+    environment.runner.count_outcomes()
+
+    assert environment.now(campaign).outcomes.by_status == {Status.CANCELLED: 2}
+    assert environment.now(campaign).outcomes.is_last

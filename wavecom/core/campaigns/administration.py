@@ -1,0 +1,283 @@
+"""What people do with campaigns: make one, start, approve, pause, resume, cancel, look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from wavecom.core.actor import Actor
+from wavecom.core.campaigns.audit import CampaignAction, CampaignAudit, CampaignEvent
+from wavecom.core.campaigns.model import (
+    ACTIVE,
+    ENDED,
+    Campaign,
+    CampaignPosition,
+    CampaignStatus,
+    CampaignStore,
+    RejectedPage,
+)
+from wavecom.core.campaigns.pacing import Pace
+from wavecom.core.campaigns.windows import CampaignWindow
+from wavecom.core.lanes import Channel
+from wavecom.core.ports import Clock
+from wavecom.core.quota import UNLIMITED, Limits
+from wavecom.errors import (
+    CampaignNotFoundError,
+    CampaignStatusError,
+    ForbiddenError,
+    InvalidRequestError,
+    LostRaceError,
+    Problem,
+)
+
+log = structlog.get_logger()
+
+#: How far ahead a campaign may start, or be meant to be done: its rows are not kept for ever.
+LONGEST_AHEAD: Final = timedelta(days=60)
+_TRIES: Final = 5
+
+_S = CampaignStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCampaign:
+    """What somebody asks for; fields as those of ``Campaign``."""
+
+    name: str
+    channel: Channel
+    notification: Mapping[str, Any]
+    columns: Mapping[str, str]
+    pace: Pace
+    start_at: datetime | None = None
+    window: CampaignWindow | None = None
+    ttl_seconds: int | None = None
+
+
+class CampaignAdministration:
+    """The use cases behind ``/api/campaigns`` and its pages. The audit entry is written before the deed.
+
+    ``approval_rows``: from so many rows on a second person must agree; None: nobody need. ``current_version`` tells
+    which version of a template of an account is sent. All raise ``StoreError``; those with an id
+    ``CampaignNotFoundError``, and those that change one ``CampaignStatusError`` and ``LostRaceError``.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: CampaignStore,
+        audit: CampaignAudit,
+        clock: Clock,
+        new_id: Callable[[], str],
+        current_version: Callable[[str, str], int | None],
+        usual_limits: Limits = UNLIMITED,
+        approval_rows: int | None = None,
+    ) -> None:
+        self._store = store
+        self._audit = audit
+        self._clock = clock
+        self._new_id = new_id
+        self._current_version = current_version
+        self._usual_limits = usual_limits
+        self.approval_rows = approval_rows
+
+    def create(self, actor: Actor, new: NewCampaign) -> Campaign:
+        """Make one that waits for its rows. A template's version is the one that is current now, unless it is named.
+
+        Raises ``InvalidRequestError``.
+        """
+        now = self._clock.now()
+        problems = _time_problems(new, now)
+        notification = dict(new.notification)
+        if "template" in notification and "version" not in notification:
+            version = self._current_version(actor.client, notification["template"])
+            if version is None:
+                text = f"{notification['template']!r} has no published version in this account"
+                problems.append(Problem("/notification/template", text, "unknown_value"))
+            notification["version"] = version
+        if problems:
+            raise InvalidRequestError(problems)
+        campaign = Campaign(
+            campaign_id=self._new_id(),
+            account=actor.client,
+            name=new.name,
+            channel=new.channel,
+            notification=notification,
+            columns=new.columns,
+            pace=new.pace,
+            start_at=new.start_at,
+            window=new.window,
+            ttl_seconds=new.ttl_seconds,
+            created_at=now,
+            updated_at=now,
+            created_by=actor.name,
+        )
+        self._note(CampaignAction.CREATE, actor.name, campaign)
+        self._store.add(campaign)
+        return campaign
+
+    def get(self, campaign_id: str, account: str | None) -> Campaign:
+        """One of them; ``account`` None: whosever it is."""
+        found = self._store.get(campaign_id, account)
+        if found is None:
+            raise CampaignNotFoundError
+        return found
+
+    def newest(self, account: str | None, limit: int, after: CampaignPosition | None = None) -> Sequence[Campaign]:
+        """See ``CampaignStore.newest``."""
+        return self._store.newest(account, limit, after)
+
+    def rejected(self, campaign_id: str, after: str | None = None) -> RejectedPage:
+        """See ``CampaignStore.rejected``."""
+        return self._store.rejected(campaign_id, after)
+
+    def start(self, actor: Actor, campaign_id: str, account: str | None) -> Campaign:
+        """Have its rows sent; from ``approval_rows`` rows on once somebody else has agreed. Starting twice is once.
+
+        From now on it goes on the account of ``actor``, whose daily quota its notifications use up.
+        """
+
+        def started(known: Campaign) -> Campaign | None:
+            if known.status in ACTIVE - {_S.CANCELLING} | {_S.AWAITING_APPROVAL, _S.FINISHED}:
+                return None
+            if known.status is _S.UPLOADING:
+                raise CampaignStatusError(
+                    "Its rows are still being uploaded: send the last with `Upload-Complete: ?1`, then start it."
+                )
+            if known.status is not _S.READY:
+                raise _not_allowed(known, "started")
+            if not known.valid_rows:
+                raise CampaignStatusError("None of its rows can be sent: see `rejected`, and make another campaign.")
+            limits = self._usual_limits if actor.limits.is_unlimited else actor.limits.or_else(self._usual_limits)
+            needs_approval = self.approval_rows is not None and known.valid_rows >= self.approval_rows
+            return replace(
+                known,
+                status=_S.AWAITING_APPROVAL if needs_approval else _S.RUNNING,
+                started_at=self._clock.now(),
+                started_by=actor.name,
+                budget=actor.budget,
+                # Its pace is its own; a rate that it used up would shut out what is urgent of the same key.
+                limits=UNLIMITED if actor.budget is None else Limits(None, limits.daily_quota),
+            )
+
+        return self._move(CampaignAction.START, actor.name, campaign_id, account, started)
+
+    def approve(self, actor: Actor, campaign_id: str, account: str | None) -> Campaign:
+        """Agree to a campaign that somebody else has made and started. Raises ``ForbiddenError`` for these two."""
+
+        def approved(known: Campaign) -> Campaign | None:
+            if known.approved_by is not None:
+                return None
+            if known.status is not _S.AWAITING_APPROVAL:
+                raise _not_allowed(known, "approved")
+            if not self.may_approve(actor.name, known):
+                raise ForbiddenError(
+                    f"A campaign of {self.approval_rows} rows or more is approved by somebody else than who made or "
+                    "started it: another key of the same client with the scope manage, or an operator."
+                )
+            return replace(known, status=_S.RUNNING, approved_by=actor.name)
+
+        return self._move(CampaignAction.APPROVE, actor.name, campaign_id, account, approved)
+
+    @staticmethod
+    def may_approve(actor: str, campaign: Campaign) -> bool:
+        """Whether ``actor`` is a second person for it."""
+        return actor not in {campaign.created_by, campaign.started_by}
+
+    def pause(self, actor: Actor, campaign_id: str, account: str | None) -> Campaign:
+        """Send no further row, within about a second. What became a notification by then goes its way."""
+        return self._move(
+            CampaignAction.PAUSE, actor.name, campaign_id, account, _mover("paused", _S.PAUSED, {_S.RUNNING})
+        )
+
+    def resume(self, actor: Actor, campaign_id: str, account: str | None) -> Campaign:
+        """Go on with one that was paused."""
+        return self._move(
+            CampaignAction.RESUME, actor.name, campaign_id, account, _mover("resumed", _S.RUNNING, {_S.PAUSED})
+        )
+
+    def cancel(self, actor: Actor, campaign_id: str, account: str | None) -> Campaign:
+        """Send no further row, and cancel its notifications that nobody has tried to deliver yet. There is no way back.
+
+        Those that are on their way, or may have been sent, stay as they are.
+        """
+
+        def cancelled(known: Campaign) -> Campaign | None:
+            if known.status in {_S.CANCELLING, _S.CANCELLED}:
+                return None
+            if known.status is _S.FINISHED:
+                # All of its rows are notifications; those that wait can be cancelled all the same.
+                return replace(known, status=_S.CANCELLING)
+            if known.status in {_S.RUNNING, _S.PAUSED}:
+                return replace(known, status=_S.CANCELLING)
+            return replace(known, status=_S.CANCELLED, finished_at=self._clock.now())
+
+        campaign = self._move(CampaignAction.CANCEL, actor.name, campaign_id, account, cancelled)
+        if campaign.status is _S.CANCELLED:
+            self._store.drop_chunks(campaign_id)
+        return campaign
+
+    def _move(
+        self,
+        action: CampaignAction,
+        actor: str,
+        campaign_id: str,
+        account: str | None,
+        moved: Callable[[Campaign], Campaign | None],
+    ) -> Campaign:
+        for _ in range(_TRIES):
+            known = self.get(campaign_id, account)
+            wanted = moved(known)
+            if wanted is None:
+                return known
+            wanted = replace(wanted, updated_at=self._clock.now())
+            self._note(action, actor, wanted)
+            if self._store.change(wanted):
+                return replace(wanted, version=wanted.version + 1)
+        raise LostRaceError(f"The campaign {campaign_id} kept changing; ask again.")
+
+    def _note(self, action: CampaignAction, actor: str, campaign: Campaign) -> None:
+        details = {"campaignName": campaign.name, "rows": campaign.upload.rows}
+        event = CampaignEvent(
+            self._new_id(), action, actor, self._clock.now(), campaign.account, campaign.campaign_id, details
+        )
+        self._audit.record_campaign_event(event)
+        log.info(
+            "campaign_changed",
+            action=action.value,
+            campaign_id=campaign.campaign_id,
+            account=campaign.account,
+            status=campaign.status.value,
+            actor=actor,
+        )
+
+
+def _mover(word: str, status: CampaignStatus, sources: set[CampaignStatus]) -> Callable[[Campaign], Campaign | None]:
+    def moved(known: Campaign) -> Campaign | None:
+        if known.status is status:
+            return None
+        if known.status not in sources:
+            raise _not_allowed(known, word)
+        return replace(known, status=status)
+
+    return moved
+
+
+def _not_allowed(campaign: Campaign, word: str) -> CampaignStatusError:
+    ended = " any more" if campaign.status in ENDED else ""
+    return CampaignStatusError(f"A campaign that is {campaign.status} can't be {word}{ended}.")
+
+
+def _time_problems(new: NewCampaign, now: datetime) -> list[Problem]:
+    problems = []
+    latest = now + LONGEST_AHEAD
+    start_at, finish_by = new.start_at, new.pace.finish_by
+    if start_at is not None and start_at > latest:
+        problems.append(Problem("/startAt", f"must be within {LONGEST_AHEAD.days} days", "out_of_range"))
+    if finish_by is not None and not (start_at or now) < finish_by <= latest:
+        text = f"must be after `startAt`, in the future, and within {LONGEST_AHEAD.days} days"
+        problems.append(Problem("/pace/finishBy", text, "out_of_range"))
+    return problems

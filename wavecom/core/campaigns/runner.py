@@ -1,0 +1,296 @@
+"""Makes notifications of campaigns' rows: a step of some hundred rows at a time, as fast as pace and lane allow.
+
+Any number of runners may run. A campaign is held by one of them for a moment (compare-and-set, with a lease); a row's
+notification has an idempotency key of its own, so one that a dead runner had made, and not recorded, is not made twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+import structlog
+
+from wavecom.core.actor import Actor
+from wavecom.core.bulk_cancellation import waiting
+from wavecom.core.campaigns import codec
+from wavecom.core.campaigns.lane_room import LaneRoom
+from wavecom.core.campaigns.model import (
+    Campaign,
+    CampaignStatus,
+    CampaignStore,
+    Chunk,
+    OutcomeCounter,
+    Outcomes,
+    RejectedRow,
+    RowProblem,
+    RunState,
+)
+from wavecom.core.campaigns.pacing import CampaignHold, leave
+from wavecom.core.engine import CancelRequested, Policy, decide
+from wavecom.core.lanes import Lane, Priority
+from wavecom.core.new_notification import NewNotification
+from wavecom.core.ports import Clock, Cursor, JobFilter, JobRepository
+from wavecom.core.states import FINAL
+from wavecom.core.submission import Accepted, SubmissionResult
+from wavecom.core.transition_writer import TransitionWriter
+from wavecom.errors import (
+    InvalidRequestError,
+    LimitStatus,
+    RateLimitedError,
+    RefusedError,
+    StoreError,
+    TransitionError,
+    UnavailableError,
+)
+
+log = structlog.get_logger()
+
+#: How long a runner that says nothing keeps its campaign: many times a step.
+LEASE: Final = timedelta(seconds=30)
+#: Campaigns that are looked at in one round.
+_MOST: Final = 100
+#: Notifications that are cancelled in one step.
+_CANCELLED_AT_ONCE: Final = 500
+#: How soon a quota that is used up is asked for again: it may have been raised.
+_QUOTA_LOOK: Final = timedelta(seconds=30)
+#: Outcomes are not counted again before this, nor before so many times as long as it took.
+_COUNT_REST: Final = timedelta(seconds=2)
+_COUNT_REST_TIMES: Final = 20
+#: Before the retention of the first of its notifications ends.
+_COUNTED_FOR: Final = timedelta(days=20)
+
+
+class Accepts(Protocol):
+    """Makes notifications, as ``Acceptance`` does."""
+
+    def accept_many(
+        self, actor: Actor, notifications: Sequence[NewNotification]
+    ) -> tuple[list[SubmissionResult], Sequence[LimitStatus]]:
+        """See ``Acceptance.accept_many``."""
+        ...
+
+
+class CampaignRunner:
+    """The use case behind the periodic task ``wavecom.run_campaigns``. For one thread; ``token`` is this runner's."""
+
+    def __init__(
+        self,
+        *,
+        store: CampaignStore,
+        acceptance: Accepts,
+        jobs: JobRepository,
+        writer: TransitionWriter,
+        room: LaneRoom,
+        counter: OutcomeCounter,
+        find_recipients: codec.FindRecipients,
+        clock: Clock,
+        policy: Policy,
+        token: str,
+    ) -> None:
+        self._store = store
+        self._acceptance = acceptance
+        self._jobs = jobs
+        self._writer = writer
+        self._room = room
+        self._counter = counter
+        self._find_recipients = find_recipients
+        self._clock = clock
+        self._policy = policy
+        self._token = token
+        #: The chunk that was read last, of which a step may have left some.
+        self._chunk: Chunk | None = None
+        #: How far cancelling has come, and until when a campaign is left alone.
+        self._cursors: dict[str, Cursor] = {}
+        self._rests: dict[str, datetime] = {}
+        self._counted_at: dict[str, datetime] = {}
+
+    def round(self) -> int | None:
+        """One step of each campaign that has something to do; how many rows and notifications moved, None: there is no
+        such campaign. What goes wrong with one is logged, and tried again. Raises ``StoreError`` where none is read.
+        """
+        campaigns = self._store.active(_MOST)
+        moved = 0
+        for campaign in campaigns:
+            if self._rests.get(campaign.campaign_id, campaign.created_at) > self._clock.now():
+                continue
+            try:
+                moved += self._step(campaign.campaign_id)
+            except UnavailableError as error:
+                log.warning("campaign_waits", campaign_id=campaign.campaign_id, error=type(error).__name__)
+            except Exception:
+                # A bug that one campaign meets must not end all others.
+                log.exception("campaign_step_failed", campaign_id=campaign.campaign_id)
+                self._rests[campaign.campaign_id] = self._clock.now() + LEASE
+        return moved if campaigns else None
+
+    def count_outcomes(self) -> None:
+        """Count what became of campaigns' notifications, seldom. Raises ``StoreError``."""
+        now = self._clock.now()
+        for campaign in self._store.uncounted(now, _MOST):
+            if self._counted_at.get(campaign.campaign_id, campaign.created_at) > now:
+                continue
+            began = self._clock.monotonic()
+            by_status = self._counter.count(campaign.campaign_id)
+            took = timedelta(seconds=self._clock.monotonic() - began)
+            self._counted_at[campaign.campaign_id] = now + max(_COUNT_REST, took * _COUNT_REST_TIMES)
+            is_settled = all(status in FINAL for status in by_status)
+            has_ended = campaign.finished_at is not None
+            is_last = has_ended and (is_settled or now - (campaign.finished_at or now) > _COUNTED_FOR)
+            self._store.keep_outcomes(campaign.campaign_id, Outcomes(by_status, now, is_last))
+            if is_last:
+                del self._counted_at[campaign.campaign_id]
+
+    def _step(self, campaign_id: str) -> int:
+        now = self._clock.now()
+        campaign = self._store.hold(campaign_id, self._token, now, now + LEASE)
+        if campaign is None:
+            return 0
+        if campaign.status is CampaignStatus.CANCELLING:
+            return self._cancel_some(campaign)
+        queue = lane_of(campaign).queue
+        allowed = leave(campaign, now, self._room.of(queue))
+        if allowed.rows == 0:
+            return self._wait(campaign, allowed.paced_until, allowed.hold, allowed.until)
+        chunk = self._chunk_of(campaign)
+        if chunk is None:
+            self._end(campaign, CampaignStatus.FINISHED)
+            return 0
+        rows = [row for row in chunk.rows if row.row >= campaign.run.row][: allowed.rows]
+        notifications = codec.decode(campaign, rows, now, self._find_recipients)
+        try:
+            outcomes = self._accept(campaign, notifications)
+        except RateLimitedError as error:
+            ends = now + timedelta(seconds=error.retry_after_seconds)
+            self._rests[campaign_id] = min(ends, now + _QUOTA_LOOK)
+            return self._wait(campaign, campaign.run.paced_until, CampaignHold.QUOTA, ends)
+        rows = rows[: len(outcomes)]
+        queued = sum(isinstance(outcome, Accepted) for outcome in outcomes)
+        refused = [
+            RejectedRow(row.row + 1, 0, _problems(outcome))
+            for row, outcome in zip(rows, outcomes, strict=True)
+            if isinstance(outcome, RefusedError)
+        ]
+        if queued + len(refused) < len(outcomes):
+            # Nobody knows of some whether they were stored: all again, which makes none of them twice.
+            raise next(outcome for outcome in outcomes if isinstance(outcome, StoreError))
+        if refused:
+            self._store.add_refused(campaign_id, refused, now)
+        before = campaign.run
+        after = RunState(
+            row=rows[-1].row + 1,
+            queued=before.queued + queued,
+            refused=before.refused + len(refused),
+            paced_until=allowed.paced_until,
+        )
+        self._room.add(queue, queued)
+        self._store.advance(campaign_id, self._token, before, after, self._clock.now())
+        return len(rows)
+
+    def _accept(
+        self, campaign: Campaign, notifications: Sequence[NewNotification | InvalidRequestError]
+    ) -> list[SubmissionResult]:
+        """What became of the first of these, of as many as the quota has room for. Raises ``RateLimitedError``."""
+        right = [new for new in notifications if isinstance(new, NewNotification)]
+        accepted = self._accept_right(campaign, right) if right else []
+        found = iter(accepted)
+        outcomes: list[SubmissionResult] = []
+        for new in notifications:
+            outcome = next(found, None) if isinstance(new, NewNotification) else new
+            if outcome is None:
+                break
+            outcomes.append(outcome)
+        return outcomes
+
+    def _accept_right(self, campaign: Campaign, notifications: Sequence[NewNotification]) -> list[SubmissionResult]:
+        actor = Actor(
+            client=campaign.account,
+            name=campaign.started_by or campaign.created_by,
+            budget=campaign.budget,
+            limits=campaign.limits,
+        )
+        try:
+            return self._acceptance.accept_many(actor, notifications)[0]
+        except RateLimitedError as error:
+            left = min((status.remaining for status in error.limits), default=0)
+            if not 0 < left < len(notifications):
+                raise
+            return self._acceptance.accept_many(actor, notifications[:left])[0]
+
+    def _chunk_of(self, campaign: Campaign) -> Chunk | None:
+        chunk = self._chunk
+        row = campaign.run.row
+        if chunk is None or chunk.campaign_id != campaign.campaign_id or not _has(chunk, row):
+            chunk = self._chunk = self._store.chunk_at(campaign.campaign_id, row)
+        return chunk
+
+    def _wait(
+        self, campaign: Campaign, paced_until: datetime | None, hold: CampaignHold | None, until: datetime | None
+    ) -> int:
+        """Tell why nothing is sent, unless that is known or will be over in a moment."""
+        run = campaign.run
+        is_paced = hold in {CampaignHold.PACE, None}
+        waits_for = "" if hold is None or is_paced else hold.value
+        waits_until = None if is_paced else until
+        after = replace(run, paced_until=paced_until, waits_for=waits_for, waits_until=waits_until)
+        if after != run:
+            self._store.advance(campaign.campaign_id, self._token, run, after, self._clock.now())
+        return 0
+
+    def _cancel_some(self, campaign: Campaign) -> int:
+        """Cancel the next of its notifications that wait; those that can't be cancelled are passed by."""
+        campaign_id = campaign.campaign_id
+        where = waiting(JobFilter(client=campaign.account, campaign=campaign_id))
+        page = self._jobs.search(where, _CANCELLED_AT_ONCE, self._cursors.get(campaign_id))
+        event = CancelRequested(campaign.started_by or campaign.created_by)
+        now = self._clock.now()
+        transitions = []
+        for job in page.jobs:
+            try:
+                transition = decide(job, event, now, self._policy)
+            except TransitionError:
+                continue
+            if transition is not None:
+                transitions.append(transition)
+        self._writer.write(transitions)
+        if page.next is not None:
+            self._cursors[campaign_id] = page.next
+            return len(page.jobs)
+        self._cursors.pop(campaign_id, None)
+        # A runner that died may have made some that it had not recorded.
+        queued = sum(self._counter.count(campaign_id).values())
+        run = campaign.run
+        self._store.advance(campaign_id, self._token, run, replace(run, queued=max(run.queued, queued)), now)
+        self._end(campaign, CampaignStatus.CANCELLED)
+        return len(page.jobs)
+
+    def _end(self, campaign: Campaign, status: CampaignStatus) -> None:
+        if self._store.end(campaign.campaign_id, self._token, status, self._clock.now()):
+            self._store.drop_chunks(campaign.campaign_id)
+            log.info(
+                "campaign_ended",
+                campaign_id=campaign.campaign_id,
+                account=campaign.account,
+                status=status.value,
+                queued=campaign.run.queued,
+                rejected=campaign.rejected,
+            )
+
+
+def lane_of(campaign: Campaign) -> Lane:
+    """The lane of a campaign's notifications, which are bulk unless it says otherwise; regions are not told apart."""
+    priority = Priority(campaign.notification.get("priority", Priority.BULK))
+    return Lane.of(campaign.channel, priority, campaign.account)
+
+
+def _has(chunk: Chunk, row: int) -> bool:
+    return bool(chunk.rows) and chunk.begin.rows <= row <= chunk.rows[-1].row
+
+
+def _problems(outcome: SubmissionResult) -> tuple[RowProblem, ...]:
+    if isinstance(outcome, InvalidRequestError):
+        return tuple(RowProblem(each.where, each.code, each.message) for each in outcome.problems)
+    code = outcome.code if isinstance(outcome, RefusedError) else "invalid"
+    return (RowProblem("", code, str(outcome)),)

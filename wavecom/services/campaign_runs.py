@@ -1,0 +1,129 @@
+"""Campaigns as a worker makes notifications of their rows."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+
+import structlog
+
+from wavecom.broker.topology import partition_names, queue_name
+from wavecom.core.acceptance import Acceptance
+from wavecom.core.campaigns.lane_room import LaneRoom
+from wavecom.core.campaigns.runner import CampaignRunner
+from wavecom.core.client_events import EventAccounts
+from wavecom.core.lanes import LaneQueue, in_region
+from wavecom.core.quota import UNLIMITED
+from wavecom.core.transition_writer import TransitionWriter
+from wavecom.errors import StoreError
+from wavecom.services.acceptance import quotas_of, submission_of
+from wavecom.services.recipients import recipients_of
+from wavecom.services.suppressions import unsubscribe_links_of
+from wavecom.services.traces import Tracing
+from wavecom.services.uploads import uploads_of
+from wavecom.services.worker_foundation import WorkerFoundation
+from wavecom.storage.mongo.campaigns import MongoCampaignStore, MongoOutcomeCounter
+from wavecom.storage.mongo.client_events import MongoEventAccountStore
+
+log = structlog.get_logger()
+
+#: How soon a campaign's turn comes again that had nothing to send: a pause, a cancellation and a pace go by it.
+_REST_SECONDS = 0.2
+
+
+class PreparedRunner:
+    """A runner, and what it must have read before each round. ``close`` ends its connections."""
+
+    def __init__(self, runner: CampaignRunner, prepare: Callable[[], None], close: Callable[[], None]) -> None:
+        self._runner = runner
+        self._prepare = prepare
+        self.close = close
+
+    def round(self) -> int | None:
+        """See ``CampaignRunner.round``; outcomes are counted as well."""
+        self._prepare()
+        moved = self._runner.round()
+        self._runner.count_outcomes()
+        return moved
+
+
+def runner_of(foundation: WorkerFoundation, writer: TransitionWriter, tracing: Tracing | None) -> PreparedRunner:
+    """What makes notifications of rows, as a web process would that is asked for each of them."""
+    settings, database, clock = foundation.settings, foundation.database, foundation.clock
+    quotas = quotas_of(settings)
+    event_accounts = EventAccounts(MongoEventAccountStore(database))
+    submission = submission_of(
+        settings,
+        database,
+        jobs=foundation.jobs,
+        writer=writer,
+        clock=clock,
+        quotas=quotas,
+        unsubscribe_links=unsubscribe_links_of(settings),
+        event_accounts=event_accounts,
+        traces=None if tracing is None else tracing.sampler,
+    )
+    _, named_files = uploads_of(settings, database, clock)
+    recipients, preferences = recipients_of(database, clock)
+
+    def depth(queue: LaneQueue) -> int | None:
+        layout = foundation.queues.layout
+        depths = []
+        for region in ("", *layout.regions):
+            names = partition_names(queue_name(in_region(queue, region)), layout.partitions)
+            found = [foundation.publisher.depth(name) for name in names]
+            depths.append(None if None in found else sum(each or 0 for each in found))
+        return None if None in depths else max(each or 0 for each in depths)
+
+    runner = CampaignRunner(
+        store=MongoCampaignStore(database),
+        # Limits are those that were noted when the campaign was started.
+        acceptance=Acceptance(submission, quotas, UNLIMITED, named_files, preferences),
+        jobs=foundation.jobs,
+        writer=writer,
+        room=LaneRoom(depth, clock.monotonic, seconds=settings.campaign_lane_seconds),
+        counter=MongoOutcomeCounter(database),
+        find_recipients=recipients.find,
+        clock=clock,
+        policy=foundation.policy,
+        token=uuid.uuid4().hex,
+    )
+    return PreparedRunner(runner, event_accounts.refresh, quotas.close)
+
+
+class CampaignLoop:
+    """Runs campaigns on a thread of its own while there are any, so that no tick of the same process waits for them."""
+
+    def __init__(self, runner: PreparedRunner, stopping: threading.Event, is_held: Callable[[], bool]) -> None:
+        self._runner = runner
+        self._stopping = stopping
+        self._is_held = is_held
+        self._is_running = threading.Lock()
+
+    def wake(self) -> None:
+        """See to it that the thread runs. To be called once a second."""
+        # What an older copy of the store holds as not sent was sent before.
+        if self._is_held() or not self._is_running.acquire(blocking=False):
+            return
+        threading.Thread(target=self._run, name="campaigns", daemon=True).start()
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._runner.close()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set() and not self._is_held():
+                moved = self._runner.round()
+                if moved is None:
+                    return
+                if moved == 0:
+                    self._stopping.wait(_REST_SECONDS)
+        except StoreError as error:
+            log.warning("campaigns_store_away", error=type(error).__name__)
+        except Exception:
+            # The thread's border; the next tick starts another.
+            log.exception("campaigns_failed")
+        finally:
+            self._is_running.release()

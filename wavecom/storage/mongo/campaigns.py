@@ -1,0 +1,245 @@
+"""Campaigns: ``CampaignStore`` on the collections ``campaigns`` and ``campaign_chunks``, and the counts of their jobs.
+
+A chunk's rows, right and wrong, are in one document, so that nothing tears them apart; its ``_id`` is made of campaign
+and offset, so that there is one for each place of an upload, whoever stores it first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from wavecom.core.campaigns.model import (
+    ACTIVE,
+    KEPT,
+    Campaign,
+    CampaignPosition,
+    CampaignStatus,
+    Chunk,
+    Outcomes,
+    RejectedPage,
+    RejectedRow,
+    RunState,
+    UploadState,
+)
+from wavecom.core.states import Status
+from wavecom.storage.mongo.campaign_documents import (
+    NEVER,
+    changes_of,
+    chunk_document,
+    chunk_id,
+    document_of,
+    refused_document,
+    run_document,
+    to_campaign,
+    to_chunk,
+    to_rejected,
+    to_upload,
+    upload_document,
+)
+from wavecom.storage.mongo.client import durable
+from wavecom.storage.mongo.documents import Document
+from wavecom.storage.mongo.errors import reading, writing
+
+_ACTIVE: Final = sorted(ACTIVE)
+#: Documents whose rejected rows are one page.
+_PAGE: Final = 20
+#: From which status a campaign comes to each end.
+_BEFORE: Final = {
+    CampaignStatus.FINISHED: CampaignStatus.RUNNING.value,
+    CampaignStatus.CANCELLED: CampaignStatus.CANCELLING.value,
+}
+
+
+class MongoCampaignStore:
+    """``wavecom.core.campaigns.model.CampaignStore``; safe to share between threads, one per process."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._campaigns = durable(database["campaigns"])
+        self._chunks = durable(database["campaign_chunks"])
+
+    def add(self, campaign: Campaign) -> None:
+        """See the port."""
+        with writing():
+            self._campaigns.replace_one({"_id": campaign.campaign_id}, document_of(campaign), upsert=True)
+
+    def get(self, campaign_id: str, account: str | None = None) -> Campaign | None:
+        """See the port."""
+        where = {"_id": campaign_id} | ({} if account is None else {"account": account})
+        with reading():
+            found = self._campaigns.find_one(where)
+        return None if found is None else to_campaign(found)
+
+    def newest(self, account: str | None, limit: int, after: CampaignPosition | None = None) -> Sequence[Campaign]:
+        """See the port."""
+        where: Document = {} if account is None else {"account": account}
+        if after is None:
+            return self._list(where, limit)
+        same = self._list(where | {"createdAt": after.created_at, "_id": {"$lt": after.campaign_id}}, limit)
+        if len(same) == limit:
+            return same
+        return [*same, *self._list(where | {"createdAt": {"$lt": after.created_at}}, limit - len(same))]
+
+    def _list(self, where: Document, limit: int) -> list[Campaign]:
+        with reading():
+            found = self._campaigns.find(where).sort([("createdAt", DESCENDING), ("_id", DESCENDING)]).limit(limit)
+            return [to_campaign(each) for each in found]
+
+    def change(self, campaign: Campaign) -> bool:
+        """See the port."""
+        where = {"_id": campaign.campaign_id, "version": campaign.version}
+        changes = changes_of(campaign) | {"version": campaign.version + 1}
+        with writing():
+            return self._campaigns.update_one(where, {"$set": changes}).matched_count == 1
+
+    def add_chunk(self, chunk: Chunk, now: datetime) -> UploadState:
+        """See the port."""
+        end = chunk.end
+        with writing():
+            try:
+                self._chunks.insert_one(chunk_document(chunk, now))
+            except DuplicateKeyError:
+                there = self._chunks.find_one({"_id": chunk_id(chunk)}, {"end": 1})
+                end = chunk.end if there is None else to_upload(there["end"])
+            where = {
+                "_id": chunk.campaign_id,
+                "status": CampaignStatus.UPLOADING.value,
+                "upload.offset": chunk.begin.offset,
+            }
+            changes = {"upload": upload_document(end), "updatedAt": now, "purgeAt": now + KEPT}
+            counted = self._campaigns.find_one_and_update(
+                where, {"$set": changes}, {"upload": 1}, return_document=ReturnDocument.AFTER
+            )
+            found = counted or self._campaigns.find_one({"_id": chunk.campaign_id}, {"upload": 1})
+        return UploadState() if found is None else to_upload(found["upload"])
+
+    def complete_upload(self, campaign_id: str, offset: int, now: datetime) -> bool:
+        """See the port."""
+        where = {"_id": campaign_id, "status": CampaignStatus.UPLOADING.value, "upload.offset": offset}
+        changes = {"status": CampaignStatus.READY.value, "upload.isComplete": True, "updatedAt": now}
+        with writing():
+            found = self._campaigns.update_one(where, {"$set": changes, "$inc": {"version": 1}})
+        return found.matched_count == 1
+
+    def chunk_at(self, campaign_id: str, row: int) -> Chunk | None:
+        """See the port."""
+        with reading():
+            where = {"campaignId": campaign_id, "lastRow": {"$gte": row}}
+            found = next(self._chunks.find(where).sort("lastRow", ASCENDING).limit(1), None)
+        return None if found is None else to_chunk(found)
+
+    def active(self, limit: int) -> Sequence[Campaign]:
+        """See the port."""
+        with reading():
+            found = self._campaigns.find({"status": {"$in": _ACTIVE}}).sort("updatedAt", ASCENDING).limit(limit)
+            return [to_campaign(each) for each in found]
+
+    def hold(self, campaign_id: str, token: str, now: datetime, until: datetime) -> Campaign | None:
+        """See the port."""
+        where: Document = {"_id": campaign_id, "status": {"$in": _ACTIVE}}
+        lease = {"leaseToken": token, "leaseUntil": until}
+        with writing():
+            for mine in ({"leaseToken": token}, {"leaseUntil": {"$lte": now}}):
+                found = self._campaigns.find_one_and_update(
+                    where | mine, {"$set": lease}, return_document=ReturnDocument.AFTER
+                )
+                if found is not None:
+                    return to_campaign(found)
+        return None
+
+    def advance(self, campaign_id: str, token: str, before: RunState, after: RunState, now: datetime) -> bool:
+        """See the port."""
+        where = {"_id": campaign_id, "leaseToken": token, "run.row": before.row}
+        changes: Document = {"run": run_document(after), "updatedAt": now, "purgeAt": now + KEPT}
+        if after.queued > before.queued:
+            # Its outcome is open again; counted soon.
+            changes |= {"countedAt": now, "outcomes.isLast": False}
+        with writing():
+            return self._campaigns.update_one(where, {"$set": changes}).matched_count == 1
+
+    def end(self, campaign_id: str, token: str, status: CampaignStatus, now: datetime) -> bool:
+        """See the port."""
+        where = {"_id": campaign_id, "leaseToken": token, "status": _BEFORE[status]}
+        changes = {
+            "status": status.value,
+            "finishedAt": now,
+            "updatedAt": now,
+            "purgeAt": now + KEPT,
+            "leaseUntil": now,
+            "run.waitsFor": "",
+            "run.waitsUntil": None,
+        }
+        with writing():
+            found = self._campaigns.update_one(where, {"$set": changes, "$inc": {"version": 1}})
+        return found.matched_count == 1
+
+    def release(self, campaign_id: str, token: str) -> None:
+        """See the port."""
+        with writing():
+            self._campaigns.update_one(
+                {"_id": campaign_id, "leaseToken": token},
+                {"$set": {"leaseToken": "", "leaseUntil": NEVER}},
+            )
+
+    def add_refused(self, campaign_id: str, rows: Sequence[RejectedRow], now: datetime) -> None:
+        """See the port."""
+        with writing():
+            for row in rows:
+                document = refused_document(campaign_id, row, now)
+                self._chunks.replace_one({"_id": document["_id"]}, document, upsert=True)
+
+    def rejected(self, campaign_id: str, after: str | None = None) -> RejectedPage:
+        """See the port."""
+        where = {
+            "_id": {"$gt": after or f"{campaign_id}/", "$lt": f"{campaign_id}0"},
+            "rejectedCount": {"$gt": 0},
+        }
+        with reading():
+            found = list(self._chunks.find(where, {"rejected": 1}).sort("_id", ASCENDING).limit(_PAGE))
+        rows = [row for document in found for row in to_rejected(document)]
+        return RejectedPage(rows, found[-1]["_id"] if len(found) == _PAGE else None)
+
+    def uncounted(self, now: datetime, limit: int) -> Sequence[Campaign]:
+        """See the port."""
+        with reading():
+            found = self._campaigns.find({"countedAt": {"$lte": now}}).sort("countedAt", ASCENDING).limit(limit)
+            return [to_campaign(each) for each in found]
+
+    def keep_outcomes(self, campaign_id: str, outcomes: Outcomes) -> None:
+        """See the port."""
+        counts = {status.value: count for status, count in outcomes.by_status.items()}
+        changes: Document = {"outcomes": {"byStatus": counts, "at": outcomes.at, "isLast": outcomes.is_last}}
+        update: Document = {"$set": changes}
+        if outcomes.is_last:
+            update["$unset"] = {"countedAt": ""}
+        else:
+            changes["countedAt"] = outcomes.at
+        with writing():
+            self._campaigns.update_one({"_id": campaign_id}, update)
+
+    def drop_chunks(self, campaign_id: str) -> None:
+        """See the port."""
+        with writing():
+            self._chunks.delete_many({"campaignId": campaign_id, "rejectedCount": 0})
+            self._chunks.update_many({"campaignId": campaign_id}, {"$unset": {"rows": ""}, "$set": {"lastRow": -1}})
+
+
+class MongoOutcomeCounter:
+    """``wavecom.core.campaigns.model.OutcomeCounter`` on the collection ``jobs``."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._jobs = durable(database["jobs"])
+
+    def count(self, campaign_id: str) -> Mapping[Status, int]:
+        """See the port."""
+        pipeline: list[Mapping[str, Any]] = [
+            {"$match": {"campaign": campaign_id}},
+            {"$group": {"_id": "$status", "count": {"$sum": 1}}},
+        ]
+        with reading():
+            return {Status(each["_id"]): each["count"] for each in self._jobs.aggregate(pipeline)}

@@ -1,0 +1,172 @@
+"""A campaign as its client sees it, and how the document describes that."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from wavecom.core.campaigns.model import Campaign, CampaignStatus, UploadState
+from wavecom.core.campaigns.pacing import CampaignHold
+from wavecom.core.states import Status
+from wavecom.errors import CampaignNotFoundError
+from wavecom.web.api.declarations import Parameter
+from wavecom.web.api.hours import WINDOW, windows_json
+from wavecom.web.api.representation import rfc3339
+from wavecom.web.api.shapes import Shape, anything, boolean, enum, integer, nullable, record, text, timestamp, uuid
+
+_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+CAMPAIGN_ID = Parameter(
+    "campaign_id", "path", uuid(), "the campaign's id", "3f0a9b8c-7d6e-4f5a-8b4c-6d8e3f0a9b8c", True
+)
+
+UPLOAD = record(
+    "CampaignUpload",
+    {
+        "offset": integer("the byte that comes next; what is before it is stored durably"),
+        "complete": boolean("all rows are here"),
+        "rows": integer("rows that were read"),
+        "rejected": integer("those of them in which something is wrong"),
+    },
+)
+_COUNTS = record(
+    "CampaignCounts",
+    {
+        "rows": integer("rows that were uploaded"),
+        "rejected": integer("rows that become no notification, because something is wrong with them"),
+        "waiting": integer("rows that are no notifications yet; of a cancelled campaign those that never will be"),
+        "queued": integer("rows that have become notifications"),
+        "byStatus": Shape(
+            "CampaignOutcomes",
+            {
+                "type": "object",
+                "properties": {status.value: integer() for status in Status},
+                "additionalProperties": False,
+                "description": "how many of its notifications have each status, as counted at `countedAt`",
+            },
+        ),
+        "countedAt": nullable(timestamp("a few seconds ago, where there are any")),
+    },
+)
+CAMPAIGN = record(
+    "Campaign",
+    {
+        "campaignId": uuid("what its notifications name it by"),
+        "name": text(),
+        "status": enum(CampaignStatus),
+        "waitsFor": nullable(enum(CampaignHold, "why no row is sent now although it is running")),
+        "waitsUntil": nullable(timestamp("when that is over, where it is known")),
+        "notification": anything("what all notifications have in common; the version of a template is always named"),
+        "columns": anything("column → where its values belong; empty: they go by their names"),
+        "rowsPerSecond": nullable(integer(minimum=1)),
+        "finishBy": nullable(timestamp()),
+        "startAt": nullable(timestamp()),
+        "sendWindow": nullable(WINDOW),
+        "timeZone": nullable(text("by whose clocks the window goes")),
+        "upload": UPLOAD,
+        "counts": _COUNTS,
+        "needsApproval": boolean("somebody else than who made and started it has to agree"),
+        "createdAt": timestamp(),
+        "createdBy": text("a key or an operator"),
+        "startedAt": nullable(timestamp()),
+        "startedBy": nullable(text()),
+        "approvedBy": nullable(text()),
+        "finishedAt": nullable(timestamp("when it was finished or cancelled")),
+    },
+)
+NEW_EXAMPLE: dict[str, Any] = {
+    "name": "Spring offer",
+    "notification": {"type": "sms", "payload": {"text": "Our spring offer begins today."}},
+    "columns": {"Mobile": "to.phone", "Customer": "metadata.customer"},
+    "pace": {"rowsPerSecond": 200},
+    "sendWindow": {"days": ["mon", "tue", "wed"], "from": "09:00", "to": "20:00"},
+    "timeZone": "Europe/Zurich",
+}
+UPLOAD_EXAMPLE = {"offset": 40, "complete": True, "rows": 2, "rejected": 1}
+EXAMPLE: dict[str, Any] = {
+    "campaignId": CAMPAIGN_ID.example,
+    "name": "Spring offer",
+    "status": "running",
+    "waitsFor": None,
+    "waitsUntil": None,
+    "notification": {"priority": "bulk", **NEW_EXAMPLE["notification"]},
+    "columns": NEW_EXAMPLE["columns"],
+    "rowsPerSecond": 200,
+    "finishBy": None,
+    "startAt": None,
+    "sendWindow": NEW_EXAMPLE["sendWindow"],
+    "timeZone": NEW_EXAMPLE["timeZone"],
+    "upload": UPLOAD_EXAMPLE,
+    "counts": {
+        "rows": 2,
+        "rejected": 1,
+        "waiting": 0,
+        "queued": 1,
+        "byStatus": {"delivered": 1},
+        "countedAt": "2026-03-14T09:27:53.589Z",
+    },
+    "needsApproval": False,
+    "createdAt": "2026-03-14T09:26:53.589Z",
+    "createdBy": "key 5f0c9d2e7a1b4c6d8e3f0a9b8c7d6e5f",
+    "startedAt": "2026-03-14T09:27:53.589Z",
+    "startedBy": "key 5f0c9d2e7a1b4c6d8e3f0a9b8c7d6e5f",
+    "approvedBy": None,
+    "finishedAt": None,
+}
+
+
+def represented(campaign: Campaign) -> dict[str, Any]:
+    """A campaign as its client sees it."""
+    run, outcomes = campaign.run, campaign.outcomes
+
+    def moment(value: Any) -> str | None:
+        return None if value is None else rfc3339(value)
+
+    return {
+        "campaignId": campaign.campaign_id,
+        "name": campaign.name,
+        "status": campaign.status.value,
+        "waitsFor": run.waits_for or None,
+        "waitsUntil": moment(run.waits_until),
+        "notification": campaign.notification
+        if campaign.ttl_seconds is None
+        else {**campaign.notification, "ttlSeconds": campaign.ttl_seconds},
+        "columns": campaign.columns,
+        "rowsPerSecond": campaign.pace.rows_per_second,
+        "finishBy": moment(campaign.pace.finish_by),
+        "startAt": moment(campaign.start_at),
+        "sendWindow": None if campaign.window is None else windows_json([campaign.window.window])[0],
+        "timeZone": None if campaign.window is None else campaign.window.zone_name,
+        "upload": represented_upload(campaign.upload),
+        "counts": {
+            "rows": campaign.upload.rows,
+            "rejected": campaign.rejected,
+            "waiting": campaign.waiting,
+            "queued": run.queued,
+            "byStatus": {status.value: count for status, count in outcomes.by_status.items()},
+            "countedAt": moment(outcomes.at),
+        },
+        "needsApproval": campaign.status is CampaignStatus.AWAITING_APPROVAL,
+        "createdAt": rfc3339(campaign.created_at),
+        "createdBy": campaign.created_by,
+        "startedAt": moment(campaign.started_at),
+        "startedBy": campaign.started_by,
+        "approvedBy": campaign.approved_by,
+        "finishedAt": moment(campaign.finished_at),
+    }
+
+
+def represented_upload(upload: UploadState) -> dict[str, Any]:
+    """How far an upload is, as its client sees it."""
+    return {
+        "offset": upload.offset,
+        "complete": upload.is_complete,
+        "rows": upload.rows,
+        "rejected": upload.rejected,
+    }
+
+
+def id_in_path(given: str) -> str:
+    """The id in the form that it is stored in. Raises ``CampaignNotFoundError`` for what none can be called."""
+    if not _ID.fullmatch(given):
+        raise CampaignNotFoundError
+    return given.lower()
