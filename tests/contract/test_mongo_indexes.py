@@ -50,4 +50,4 @@ def test_uniqueness_purging_and_partiality_are_the_servers(database: Database[di
         "deadLetteredAt_1",
         "eventsDueAt_1",
     }
-    assert sum("partialFilterExpression" in index for index in jobs.values()) == 6
+    assert sum("partialFilterExpression" in index for index in jobs.values()) == 7
