@@ -105,7 +105,10 @@ class JobMaker:
         due_at = starts_at if is_scheduled else now + self._policy.message_grace
         payload = new.payload
         if "unsubscribe" in payload:
-            payload = unsubscribe.with_link(payload, self._unsubscribe_links, new.client, new.type, new.to)
+            page = None
+            if new.recipient is not None:
+                page = unsubscribe.PreferenceTarget(new.client, new.recipient.recipient_id, new.category or "")
+            payload = unsubscribe.with_link(payload, self._unsubscribe_links, new.client, new.type, new.to, page)
         logs: tuple[LogEntry, ...] = (LogEntry(now, "accepted"),)
         if new.hold is not None:
             logs = (*logs, LogEntry(now, "held", code=new.hold.reason.value, next_attempt_at=starts_at))

@@ -91,6 +91,11 @@ def decide(
     return _timing(recipient, category, now)
 
 
+def is_wanted(recipient: RegisteredRecipient, category: Category, channel: Channel) -> bool:
+    """Whether messages of the category come to the recipient by this channel, at whatever hour."""
+    return category.is_required or _refusal(recipient, category, channel, is_urgent=False) is None
+
+
 def _refusal(
     recipient: RegisteredRecipient | None, category: Category | None, channel: Channel, *, is_urgent: bool
 ) -> DropReason | None:

@@ -1,5 +1,7 @@
 """Links by which a recipient of an e-mail leaves it, and the headers that offer them (RFC 2369, RFC 8058).
 
+Who is registered is led to his preference page instead, where he chooses among all that the account sends.
+
 A link needs no login, works as long as its key is known, and shows nothing: account, channel and recipient stand in
 it encrypted and authenticated (AES-SIV, RFC 5297), so nobody can read them from it, make one, or change one into
 another's.
@@ -24,6 +26,8 @@ from wavecom.errors import Problem
 
 #: The path of a link, before its token.
 PATH = "/unsubscribe"
+#: The same of a preference page.
+PREFERENCES_PATH = "/preferences"
 LIST_UNSUBSCRIBE = "List-Unsubscribe"
 LIST_UNSUBSCRIBE_POST = "List-Unsubscribe-Post"
 ONE_CLICK = "List-Unsubscribe=One-Click"
@@ -31,6 +35,7 @@ _LINK_HEADERS = frozenset({LIST_UNSUBSCRIBE.lower(), LIST_UNSUBSCRIBE_POST.lower
 
 #: Parts tokens of this form and purpose from all that the same secret may serve besides.
 _PURPOSE = b"wavecom unsubscribe 1"
+_PREFERENCES_PURPOSE = b"wavecom preferences 1"
 _LONGEST_TOKEN = 6000
 
 
@@ -41,6 +46,15 @@ class UnsubscribeTarget:
     account: str
     channel: Channel
     recipient: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceTarget:
+    """Whose preference page it is, and the category of the mail that led there; empty: none."""
+
+    account: str
+    recipient_id: str
+    category: str = ""
 
 
 class UnsubscribeLinks:
@@ -58,21 +72,43 @@ class UnsubscribeLinks:
 
     def url(self, subscription: UnsubscribeTarget) -> str:
         """The link of this subscription."""
-        text = "\0".join((subscription.account, subscription.channel.value, subscription.recipient))
-        sealed = self._ciphers[0].encrypt(text.encode(), [_PURPOSE])
-        return f"{self._base_url}{PATH}/{urlsafe_b64encode(sealed).decode().rstrip('=')}"
+        parts = subscription.account, subscription.channel.value, subscription.recipient
+        return f"{self._base_url}{PATH}/{self._sealed(parts, _PURPOSE)}"
 
-    def headers(self, subscription: UnsubscribeTarget) -> Mapping[str, str]:
+    def preferences_url(self, page: PreferenceTarget) -> str:
+        """The link of this preference page."""
+        parts = page.account, page.recipient_id, page.category
+        return f"{self._base_url}{PREFERENCES_PATH}/{self._sealed(parts, _PREFERENCES_PURPOSE)}"
+
+    def headers(self, target: UnsubscribeTarget | PreferenceTarget) -> Mapping[str, str]:
         """What offers the link in a mail: readers show a button, whose POST alone unsubscribes."""
-        return {LIST_UNSUBSCRIBE: f"<{self.url(subscription)}>", LIST_UNSUBSCRIBE_POST: ONE_CLICK}
+        url = self.url(target) if isinstance(target, UnsubscribeTarget) else self.preferences_url(target)
+        return {LIST_UNSUBSCRIBE: f"<{url}>", LIST_UNSUBSCRIBE_POST: ONE_CLICK}
 
     def is_ours(self, header: str) -> bool:
         """Whether this is the value of a List-Unsubscribe header that holds a link of ours."""
         link = header.strip().removeprefix("<").removesuffix(">")
-        return f"{PATH}/" in link and self.read(link.rpartition("/")[2]) is not None
+        token = link.rpartition("/")[2]
+        if f"{PATH}/" in link:
+            return self.read(token) is not None
+        return f"{PREFERENCES_PATH}/" in link and self.read_preferences(token) is not None
 
     def read(self, token: str) -> UnsubscribeTarget | None:
         """What a link's token stands for; None for one that is none of ours."""
+        parts = self._opened(token, _PURPOSE)
+        return None if parts is None else UnsubscribeTarget(parts[0], Channel(parts[1]), parts[2])
+
+    def read_preferences(self, token: str) -> PreferenceTarget | None:
+        """The preference page that a link's token stands for; None for one that is none of ours."""
+        parts = self._opened(token, _PREFERENCES_PURPOSE)
+        return None if parts is None else PreferenceTarget(*parts)
+
+    def _sealed(self, parts: tuple[str, str, str], purpose: bytes) -> str:
+        sealed = self._ciphers[0].encrypt("\0".join(parts).encode(), [purpose])
+        return urlsafe_b64encode(sealed).decode().rstrip("=")
+
+    def _opened(self, token: str, purpose: bytes) -> tuple[str, str, str] | None:
+        """What ``_sealed`` has made a token of, for the same purpose."""
         if len(token) > _LONGEST_TOKEN:
             return None
         try:
@@ -81,10 +117,10 @@ class UnsubscribeLinks:
             return None
         for cipher in self._ciphers:
             try:
-                account, channel, recipient = cipher.decrypt(sealed, [_PURPOSE]).decode().split("\0")
+                first, second, third = cipher.decrypt(sealed, [purpose]).decode().split("\0")
             except (InvalidTag, ValueError):
                 continue
-            return UnsubscribeTarget(account, Channel(channel), recipient)
+            return first, second, third
         return None
 
 
@@ -102,13 +138,22 @@ def problems(payload: Mapping[str, Any], links: UnsubscribeLinks | None) -> list
 
 
 def with_link(
-    payload: Mapping[str, Any], links: UnsubscribeLinks | None, account: str, channel: Channel, to: Mapping[str, Any]
+    payload: Mapping[str, Any],
+    links: UnsubscribeLinks | None,
+    account: str,
+    channel: Channel,
+    to: Mapping[str, Any],
+    page: PreferenceTarget | None = None,
 ) -> Mapping[str, Any]:
-    """The payload of a mail with the headers that its field ``unsubscribe`` asks for, in place of that field."""
+    """The payload of a mail with the headers that its field ``unsubscribe`` asks for, in place of that field.
+
+    They lead to ``page``, where the recipient has one.
+    """
     found = dict(payload)
     recipient = recipient_of(channel, to)
     if found.pop("unsubscribe") and links is not None and recipient is not None:
-        found["headers"] = {**found.get("headers", {}), **links.headers(UnsubscribeTarget(account, channel, recipient))}
+        target = page or UnsubscribeTarget(account, channel, recipient)
+        found["headers"] = {**found.get("headers", {}), **links.headers(target)}
     return found
 
 

@@ -16,7 +16,19 @@ from wavecom.core.connections import web_pool
 from wavecom.services.web import WebServices, web_services
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
-from wavecom.web import api, cors, dashboard, health, problems, receipts, reference, security, try_it, unsubscribe
+from wavecom.web import (
+    api,
+    cors,
+    dashboard,
+    health,
+    preferences,
+    problems,
+    receipts,
+    reference,
+    security,
+    try_it,
+    unsubscribe,
+)
 from wavecom.web.orjson_provider import OrjsonProvider
 from wavecom.web.proxies import TrustedProxies
 from wavecom.web.receipts import ReceiptEndpoint
@@ -86,6 +98,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     app.register_blueprint(health.make_blueprint(health.Readiness(services.checks), services.providers.statuses))
     app.register_blueprint(reference.make_blueprint())
     app.register_blueprint(unsubscribe.make_blueprint(services.unsubscribe_links, services.suppressions))
+    app.register_blueprint(preferences.make_blueprint(services.unsubscribe_links, services.recipients))
     app.register_blueprint(try_it.make_blueprint(api.register(app, services)))
     endpoint = ReceiptEndpoint(services.receipts, events, services.clock, settings.public_url)
     app.register_blueprint(receipts.make_blueprint(endpoint))

@@ -44,10 +44,11 @@ from wavecom.web.request_middleware import TRACEPARENT
 RENDERED_LIMIT = 32 * 1024 * 1024
 
 EXAMPLE = {
+    "common": {"type": "sms", "payload": {"text": "Hello"}},
     "notifications": [
-        {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hello"}, "idempotencyKey": "hello-1"},
-        {"type": "sms", "to": {"phone": "+447700900124"}, "payload": {"text": "Hello"}, "idempotencyKey": "hello-2"},
-    ]
+        {"to": {"phone": "+447700900123"}, "idempotencyKey": "hello-1"},
+        {"to": {"phone": "+447700900124"}, "idempotencyKey": "hello-2", "payload": {"text": "Hallo"}},
+    ],
 }
 
 _RESULT = record(
@@ -112,7 +113,8 @@ def add_to(blueprint: ApiBlueprint, authenticator: Authenticator, services: WebS
     def send_batch(items: list[BatchItem]) -> Response:
         """Accept up to 1,000 notifications, each for itself.
 
-        What is wrong with one costs no other. An item may have an `idempotencyKey` of its own; with the header
+        What is wrong with one costs no other. What all share may stand once, in `common`: an item says the rest,
+        and what it says itself holds. An item may have an `idempotencyKey` of its own; with the header
         `Idempotency-Key` those without one take the header's, a slash and their place in the list, from 0. Of the
         key's limits a batch uses up one for each item that is new; items that are refused count against the rate only.
         """
@@ -124,6 +126,9 @@ def add_to(blueprint: ApiBlueprint, authenticator: Authenticator, services: WebS
         keys = _keys(items, idempotency_key(request.headers.get(HEADER)))
         traceparent = request.headers.get(TRACEPARENT) if services.settings.traces_url is not None else None
         outcomes, limits = _submit(services.acceptance, services.submission, actor, items, keys, traceparent)
+        for item, outcome in zip(items, outcomes, strict=True):
+            if isinstance(outcome, InvalidRequestError):
+                outcome.problems = tuple(item.placed(outcome.problems))
         response = _answer(outcomes)
         response.headers.extend(limit_headers(limits))
         return response

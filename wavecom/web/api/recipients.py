@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from wavecom.core.registered_recipients import (
     RegisteredRecipient,
     is_recipient_id,
 )
+from wavecom.core.unsubscribe import PreferenceTarget, UnsubscribeLinks
 from wavecom.errors import InvalidRequestError, Problem, RecipientNotFoundError
 from wavecom.services.web import WebServices
 from wavecom.web.api.blueprint import ApiBlueprint
@@ -69,6 +71,9 @@ RECIPIENT = record(
         "quietHours": nullable({**HOURS.schema, "type": "object"}),
         "preferences": anything("category → channel → whether it is wanted, as far as somebody has chosen"),
         "isStopped": boolean("the recipient has stopped all that can be stopped; choices were made after that"),
+        "preferencesUrl": nullable(
+            text("the recipient's own page, for a variable of a template; null where `WAVECOM_PUBLIC_URL` is not set")
+        ),
         "createdAt": timestamp(),
         "updatedAt": timestamp(),
     },
@@ -93,6 +98,7 @@ EXAMPLE: dict[str, Any] = {
     "isPhoneVerified": False,
     "pushTokens": [],
     "isStopped": False,
+    "preferencesUrl": "https://notify.example/preferences/0Y9s",
     "createdAt": "2026-03-14T09:26:53.589Z",
     "updatedAt": "2026-03-14T09:26:53.589Z",
 }
@@ -109,7 +115,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     authenticator = Authenticator(services.keys)
     recipients = services.recipients
     mail_addresses = services.settings.mail_addresses
-    now = services.clock.now
+    now, represented = services.clock.now, partial(_json, services.unsubscribe_links)
 
     @blueprint.operation("GET", "", id="listRecipients")
     @authenticator.requires(KeyScope.RECIPIENTS)
@@ -220,8 +226,9 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     return blueprint
 
 
-def represented(recipient: RegisteredRecipient) -> dict[str, Any]:
+def _json(links: UnsubscribeLinks | None, recipient: RegisteredRecipient) -> dict[str, Any]:
     """A recipient as its client sees it."""
+    page = PreferenceTarget(recipient.account, recipient.recipient_id)
     return {
         "recipientId": recipient.recipient_id,
         "email": recipient.email,
@@ -237,6 +244,7 @@ def represented(recipient: RegisteredRecipient) -> dict[str, Any]:
             for name, channels in recipient.choices.items()
         },
         "isStopped": recipient.stopped_at is not None,
+        "preferencesUrl": None if links is None else links.preferences_url(page),
         "createdAt": rfc3339(recipient.created_at),
         "updatedAt": rfc3339(recipient.updated_at),
     }

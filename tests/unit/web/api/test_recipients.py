@@ -58,6 +58,7 @@ def test_a_recipient_is_kept_in_the_form_that_is_sent_to(api: FlaskClient) -> No
         "quietHours": {"from": "22:00", "to": "07:00"},
         "preferences": {"news": {"email": True, "sms": False}},
         "isStopped": False,
+        "preferencesUrl": None,
         "createdAt": rfc3339(NOW),
         "updatedAt": rfc3339(NOW),
     }
@@ -223,3 +224,8 @@ def test_the_page_looks_as_its_client_says(api: FlaskClient) -> None:
 
     assert api.get("/api/preference-page").json == {"name": "Harbour Bank", "color": "#0f4c81", "logoText": ""}
     assert api.put("/api/preference-page", json={"name": "x", "color": "red"}).status_code == 422
+
+
+@pytest.mark.parametrize(("color", "status"), [("#ffffff", 422), ("#ffcc00", 422), ("#767676", 200), ("#1d4ed8", 200)])
+def test_white_text_can_be_read_on_the_color_of_the_page(api: FlaskClient, color: str, status: int) -> None:
+    assert api.put("/api/preference-page", json={"name": "x", "color": color}).status_code == status

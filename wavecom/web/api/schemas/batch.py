@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -13,8 +13,8 @@ from wavecom.core.registered_recipients import RegisteredRecipient
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.settings import MailAddresses
 from wavecom.web.api.arguments import IDEMPOTENCY_KEY, MUST, is_idempotency_key
-from wavecom.web.api.field_errors import FieldErrorCode, problems, refusal
-from wavecom.web.api.fields import DocumentedField
+from wavecom.web.api.field_errors import FieldError, FieldErrorCode, problems, refusal
+from wavecom.web.api.fields import AnyObject, DocumentedField
 from wavecom.web.api.schemas.addressed import AddressedRequest
 from wavecom.web.api.schemas.base import BaseSchema
 from wavecom.web.api.schemas.notification import (
@@ -27,6 +27,7 @@ from wavecom.web.api.schemas.notification import (
     SmsNotification,
     fingerprint,
 )
+from wavecom.web.api.schemas.shared import SharedFields
 from wavecom.web.api.schemas.templated import Render, TemplatedRequest
 from wavecom.web.body import BATCH_VALUES_LIMIT
 
@@ -69,13 +70,20 @@ class BatchPush(_Keyed, PushNotification):
 class BatchItem:
     """One item: a ``request`` that is right, or what is ``wrong`` with it, by JSON pointers that begin at the item.
 
-    ``body`` is the notification alone, without the item's ``key``: as the same notification would come by itself.
+    ``body`` is the notification alone, without the item's ``key`` and with the fields that all ``shared``: as the same
+    notification would come by itself. ``own`` is the item as it was sent.
     """
 
     body: Any
     key: str | None
     request: NotificationRequest | TemplatedRequest | AddressedRequest | None
     wrong: tuple[Problem, ...] = ()
+    shared: SharedFields | None = None
+    own: Any = None
+
+    def placed(self, problems: Sequence[Problem]) -> Sequence[Problem]:
+        """What is wrong with it, each by a pointer to where its value stands: in the item, or below ``/common``."""
+        return problems if self.shared is None else [self.shared.placed(each, self.own) for each in problems]
 
     @property
     def recipient_id(self) -> str | None:
@@ -167,6 +175,7 @@ class BatchSchema(BaseSchema):
     values_limit: ClassVar[int] = BATCH_VALUES_LIMIT
 
     notifications = BatchItems(required=True)
+    common = AnyObject("an object with fields that all items have, but for those that they give themselves")
 
     def __init__(
         self, now: Now, mail_addresses: MailAddresses = MailAddresses.INTERNET, sender_id_signs: str = ""
@@ -176,4 +185,14 @@ class BatchSchema(BaseSchema):
 
     def load(self, data: Any, **options: Any) -> list[BatchItem]:
         """See the class."""
-        return [self.item.item(item) for item in super().load(data, **options)["notifications"]]
+        fields = super().load(data, **options)
+        if "common" not in fields:
+            return [self.item.item(item) for item in fields["notifications"]]
+        if _KEY in fields["common"]:
+            text = "is an item's own; give it in the item, or in the header"
+            raise ValidationError({"common": {_KEY: [FieldError(FieldErrorCode.NOT_ALLOWED, text)]}})
+        shared = SharedFields(fields["common"])
+        shared.check_size(len(fields["notifications"]))
+        return [
+            replace(self.item.item(shared.under(item)), shared=shared, own=item) for item in fields["notifications"]
+        ]

@@ -19,6 +19,17 @@ _WINDOWS = 21
 _MONTH = 31 * 86_400
 
 
+#: Of text on its background (WCAG 2.2, 1.4.3).
+_CONTRAST = 4.5
+
+
+def _contrast_with_white(color: str) -> float:
+    """The contrast ratio of white on ``#rrggbb``, 1 to 21, as WCAG 2.2 reckons it."""
+    parts = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
+
+
 class CapSchema(BaseSchema):
     """How often a category may come."""
 
@@ -88,6 +99,13 @@ class BrandingSchema(BaseSchema):
     name = Text("who you are, as recipients know you", max_length=60, required=True)
     color = Text("a color such as #1d4ed8, dark enough for white text", max_length=7, pattern="#[0-9a-fA-F]{6}")
     logo_text = Text("a few characters that stand above the page", max_length=24, data_key="logoText")
+
+    @validates_schema(skip_on_field_errors=True)
+    def _check_contrast(self, data: Mapping[str, Any], **_: Any) -> None:
+        contrast = _contrast_with_white(data["color"]) if "color" in data else _CONTRAST
+        if contrast < _CONTRAST:
+            text = f"must be darker: white text on it has a contrast of {contrast:.1f}, and needs {_CONTRAST}"
+            raise ValidationError({"color": [FieldError(FieldErrorCode.INVALID, text)]})
 
     @staticmethod
     def branding(fields: Mapping[str, Any]) -> Branding:
