@@ -18,6 +18,7 @@ from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from werkzeug.test import TestResponse
 
+from tests.campaign_environment import CampaignEnvironment
 from tests.dead_letter_environment import bulk_runner_over, cancellation_over, dead_letters_over
 from tests.event_environment import EventEnvironment
 from tests.factories import NOW
@@ -245,6 +246,7 @@ class DashboardEnvironment:
         self.events = EventEnvironment.over(self.settings, self.clock)
         uploads, named_files = uploads_over(self.clock, settings=self.settings)
         self.recipients = RecipientEnvironment.over(self.clock)
+        self.campaigns = CampaignEnvironment(self.clock, jobs=self.jobs, recipients=self.recipients)
         submission = Submission(
             jobs=self.jobs,
             writer=writer,
@@ -296,6 +298,8 @@ class DashboardEnvironment:
             events=self.events.reader,
             callbacks=self.events.administration,
             uploads=uploads,
+            campaigns=self.campaigns.administration,
+            campaign_uploads=self.campaigns.uploads,
             recipients=self.recipients.administration,
             templates=self.templates.renderer,
             template_administration=self.templates.administration,
