@@ -3,23 +3,34 @@
 ``rabbitmq``, ``redis_server`` and ``mongo_server`` are the servers themselves (``stop()``, ``kill()``, ``start()``);
 a test that disturbs one leaves it started. ``amqp_url``, ``redis_url``, ``mongodb_uri`` and ``database`` are empty
 for each test: a virtual host, a flushed Redis, a database of its own.
+
+What a test costs, in seconds of CPU, servers included. All of them together must not take more than two cores have in
+twenty minutes.
+
+==============================================================================  =====
+a start of RabbitMQ (so a ``Forwarder`` takes a broker away and gives it back)      5
+a call of ``rabbitmqctl``                                                           1
+a process of ours: worker, beat, Flower                                             2
+a web process                                                                       2
+``wavecom run``, everything included                                               17
+queues of a worker, made and deleted (``prepared_amqp_url`` has them left)          1
+all indexes, made and dropped (``indexed_database`` has them left)               0.05
+a client of MongoDB, for its log-in (``mongo_client`` is there)                 0.015
+a document written to the embedded server                                       0.001
+==============================================================================  =====
+
+Without ``ensure_indexes`` each look at one of five hundred jobs reads them all: that was most of what some tests cost.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import os
 import shutil
 import tempfile
-import time
-import urllib.error
-import urllib.request
 import uuid
-from base64 import b64encode
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -29,7 +40,9 @@ import redis
 import structlog
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.errors import AutoReconnect
 
+from tests.virtual_hosts import VirtualHosts, rabbitmq_api
 from wavecom.collector import collect_seldom
 from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ, PrivateRedis, PrivateServer
 
@@ -38,10 +51,6 @@ Server = TypeVar("Server", bound=PrivateServer)
 MONGO_SERVER = pytest.StashKey[Path | None]()
 MONGODB_URI = pytest.StashKey[str | None]()
 HOME = pytest.StashKey[Path]()
-
-#: RabbitMQ 3.10 loses the process that keeps dead letters safe, for all virtual hosts until it is started anew, when a
-#: quorum queue is deleted in the moment in which it gets its leader. What a test has declared last is let rest.
-VHOST_REST_SECONDS = 20
 
 _TESTS = Path(__file__).parent
 #: Its folders whose tests wait for servers and processes.
@@ -123,26 +132,31 @@ def _started(server: Server) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def used_vhosts() -> deque[tuple[float, str]]:
-    """Virtual hosts that no test uses any more, oldest first: ``time.monotonic()`` since then, name."""
-    return deque()
+def virtual_hosts(rabbitmq: PrivateRabbitMQ) -> VirtualHosts:
+    """Those of ``rabbitmq``."""
+    return VirtualHosts(rabbitmq)
 
 
 @pytest.fixture
-def amqp_url(rabbitmq: PrivateRabbitMQ, used_vhosts: deque[tuple[float, str]]) -> Iterator[str]:
-    """The address of a virtual host of this test's own."""
-    while used_vhosts and time.monotonic() - used_vhosts[0][0] > VHOST_REST_SECONDS:
-        _, old = used_vhosts.popleft()
-        # Tidying only, and a broker that was killed a moment ago may refuse it; the server itself is thrown away.
-        with contextlib.suppress(urllib.error.HTTPError):
-            rabbitmq_api(rabbitmq, "DELETE", f"vhosts/{old}")
-    vhost = f"test-{uuid.uuid4().hex[:12]}"
-    rabbitmq_api(rabbitmq, "PUT", f"vhosts/{vhost}")
-    everything = {"configure": ".*", "write": ".*", "read": ".*"}
-    rabbitmq_api(rabbitmq, "PUT", f"permissions/{vhost}/wavecom", everything)
-    yield rabbitmq.url_of(vhost)
+def amqp_url(rabbitmq: PrivateRabbitMQ, virtual_hosts: VirtualHosts) -> Iterator[str]:
+    """The address of a virtual host of this test's own, which has no queue yet."""
+    name = virtual_hosts.make()
+    yield rabbitmq.url_of(name)
     rabbitmq.start()
-    used_vhosts.append((time.monotonic(), vhost))
+    virtual_hosts.throw_away(name)
+
+
+@pytest.fixture
+def prepared_amqp_url(rabbitmq: PrivateRabbitMQ, virtual_hosts: VirtualHosts) -> Iterator[str]:
+    """The address of a virtual host that nobody else uses now, for whole workers: their queues may be there, empty.
+
+    Three fifths of what a worker's test costs the broker are saved by that. Folders whose tests start workers have it
+    for their ``amqp_url``.
+    """
+    name = virtual_hosts.take()
+    yield rabbitmq.url_of(name)
+    rabbitmq.start()
+    virtual_hosts.give_back(name)
 
 
 @pytest.fixture
@@ -162,44 +176,60 @@ def redis_url(redis_server: PrivateRedis) -> str:
     return redis_server.url
 
 
+@pytest.fixture(scope="session")
+def mongodb_deployment(request: pytest.FixtureRequest) -> str:
+    """The address of ``mongo_server``; of the deployment that ``WAVECOM_TEST_MONGODB_URI`` names, if it does."""
+    deployment: str | None = request.config.stash[MONGODB_URI]
+    if deployment is not None:
+        return deployment
+    server: PrivateMongo = request.getfixturevalue("mongo_server")
+    return server.url
+
+
+@pytest.fixture(scope="session")
+def mongo_client(mongodb_deployment: str) -> Iterator[MongoClient[dict[str, Any]]]:
+    """What the tests themselves ask with, of ``database`` for one; with the options that WaveCom connects with.
+
+    One for all: to log in costs a client, and the server, 15 ms of CPU.
+    """
+    with MongoClient[dict[str, Any]](mongodb_deployment, tz_aware=True, uuidRepresentation="standard") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def restart_mongo(
+    request: pytest.FixtureRequest, mongodb_deployment: str, mongo_client: MongoClient[dict[str, Any]]
+) -> Callable[[], None]:
+    """Has the tests' own server run again where a test has ended it."""
+    if request.config.stash[MONGODB_URI] is not None:
+        return lambda: None
+    server: PrivateMongo = request.getfixturevalue("mongo_server")
+
+    def restart() -> None:
+        if not server.is_running:
+            server.start()
+        # Who asks first finds out that its connections are of the server before.
+        with contextlib.suppress(AutoReconnect):
+            mongo_client.admin.command("ping")
+
+    return restart
+
+
 @pytest.fixture
-def mongodb_uri(request: pytest.FixtureRequest) -> Iterator[str]:
+def mongodb_uri(
+    mongodb_deployment: str, mongo_client: MongoClient[dict[str, Any]], restart_mongo: Callable[[], None]
+) -> Iterator[str]:
     """The address of a database of this test's own, dropped afterwards.
 
     On ``mongo_server``; on the deployment that ``WAVECOM_TEST_MONGODB_URI`` names, such as a replica set, if it does.
     """
     name = f"test_{uuid.uuid4().hex[:12]}"
-    deployment: str | None = request.config.stash[MONGODB_URI]
-    if deployment is not None:
-        uri = urlsplit(deployment)._replace(path=f"/{name}").geturl()
-        yield uri
-    else:
-        server: PrivateMongo = request.getfixturevalue("mongo_server")
-        uri = server.url_of(name)
-        yield uri
-        server.start()
-    with MongoClient[dict[str, Any]](uri) as client:
-        client.drop_database(name)
+    yield urlsplit(mongodb_deployment)._replace(path=f"/{name}").geturl()
+    restart_mongo()
+    mongo_client.drop_database(name)
 
 
 @pytest.fixture
-def database(mongodb_uri: str) -> Iterator[Database[dict[str, Any]]]:
-    """The database of ``mongodb_uri``, with the options that WaveCom connects with."""
-    with MongoClient[dict[str, Any]](mongodb_uri, tz_aware=True, uuidRepresentation="standard") as client:
-        yield client.get_default_database()
-
-
-def rabbitmq_api(rabbitmq: PrivateRabbitMQ, method: str, path: str, body: object = None) -> bytes:
-    """One call of the management API, by its administrator."""
-    # urllib takes no credentials from a URL.
-    address = urlsplit(rabbitmq.admin_api_url)
-    credentials = b64encode(f"{address.username}:{address.password}".encode()).decode()
-    request = urllib.request.Request(
-        f"http://{address.hostname}:{address.port}{address.path}{path}",
-        None if body is None else json.dumps(body).encode(),
-        method=method,
-        headers={"Authorization": f"Basic {credentials}", "Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as response:
-        answer: bytes = response.read()
-    return answer
+def database(mongodb_uri: str, mongo_client: MongoClient[dict[str, Any]]) -> Database[dict[str, Any]]:
+    """The database of ``mongodb_uri``."""
+    return mongo_client[urlsplit(mongodb_uri).path[1:]]

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import requests
 
-from wavecom.broker import topology
 from wavecom.local.ports import free_ports
 from wavecom.local.programs import PROGRAMS
 
@@ -104,12 +103,14 @@ class WebProcess:
 
 @contextmanager
 def workers(home: Path, servers: Mapping[str, str], variables: Mapping[str, str] | None = None) -> Iterator[Path]:
-    """A worker of every queue and the scheduler, so that what is sent moves on; the file that they log to."""
+    """A worker of every queue, also of that of ticks, and the scheduler, so that what is sent moves on; their log.
+
+    Two processes, of two seconds of CPU each until they are up: a third, for ticks alone, would show nothing more.
+    """
     environment = {**os.environ, "WAVECOM_HOME": str(home), **servers, **(variables or {})}
     celery = [sys.executable, "-m", "celery", "-A", "wavecom"]
     commands = [
         [*celery, "worker", "-n", "all@%h"],
-        [*celery, "worker", "-n", "ops@%h", "-P", "solo", "-Q", topology.PERIODIC_QUEUE],
         [*celery, "beat", "--pidfile="],
     ]
     path = home / "workers.log"

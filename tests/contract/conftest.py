@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from pymongo import monitoring
+from pymongo import MongoClient, monitoring
 from pymongo.database import Database
 
+from tests.contract.indexed_databases import IndexedDatabases, WrittenCollections
 from tests.contract.job_commands import JobCommands
-from wavecom.storage.mongo.indexes import INDEXES, ensure_indexes
+
+#: For every client that is made from now on: what it asks of ``jobs``, and which collections it writes.
+_COMMANDS, _WRITTEN = JobCommands(), WrittenCollections()
+monitoring.register(_COMMANDS)
+monitoring.register(_WRITTEN)
+
+
+@pytest.fixture(scope="session")
+def indexed_databases() -> IndexedDatabases:
+    """Those of ``mongodb_deployment``."""
+    return IndexedDatabases(_WRITTEN)
 
 
 @pytest.fixture
-def indexed_database(database: Database[dict[str, Any]]) -> Database[dict[str, Any]]:
-    """A database with all indexes but those that purge: to the server, the time of the tests is long ago."""
-    ensure_indexes(database)
-    for collection, indexes in INDEXES.items():
-        for index in indexes:
-            if "expireAfterSeconds" in index.document:
-                database[collection].drop_index(index.document["name"])
-    return database
-
-
-#: For every client that is made from now on: what it asks of ``jobs``.
-_COMMANDS = JobCommands()
-monitoring.register(_COMMANDS)
+def indexed_database(
+    mongo_client: MongoClient[dict[str, Any]], restart_mongo: Callable[[], None], indexed_databases: IndexedDatabases
+) -> Iterator[Database[dict[str, Any]]]:
+    """An empty database, not that of ``mongodb_uri``, with all indexes but those that purge."""
+    database = indexed_databases.take(mongo_client)
+    yield database
+    restart_mongo()
+    indexed_databases.give_back(database)
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,9 @@ from tests.web_process import WebProcess
 
 @pytest.mark.timeout(240)
 def test_generated_calls_find_no_undocumented_answer(
-    tmp_path: Path, amqp_url: str, redis_url: str, mongodb_uri: str
+    tmp_path: Path, prepared_amqp_url: str, redis_url: str, mongodb_uri: str
 ) -> None:
-    servers = {"AMQP_URL": amqp_url, "REDIS_URL": redis_url, "MONGODB_URI": mongodb_uri}
+    servers = {"AMQP_URL": prepared_amqp_url, "REDIS_URL": redis_url, "MONGODB_URI": mongodb_uri}
     with WebProcess(tmp_path, servers) as web:
         found = fuzz(web.url, web.key, tmp_path, examples=4, seed=5, phases=("examples", "fuzzing", "stateful"))
 

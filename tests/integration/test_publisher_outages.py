@@ -11,6 +11,7 @@ import requests
 from prometheus_client import REGISTRY
 
 from tests.factories import make_job_id
+from tests.forwarder import Forwarder
 from tests.waiting import wait_until
 from tests.web_process import WebProcess
 from wavecom.amqp_address import AmqpAddress
@@ -26,6 +27,18 @@ from wavecom.local.servers import PrivateRabbitMQ
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbitMQ]:
     with PrivateRabbitMQ(Path(tmp_path_factory.mktemp("broker")), plugins=()) as broker:
         yield broker
+
+
+@pytest.fixture
+def path(broker: PrivateRabbitMQ) -> Iterator[Forwarder]:
+    """A way to the broker that can be closed."""
+    broker.start()
+    with Forwarder(broker.port) as path:
+        yield path
+
+
+def address_by(path: Forwarder, broker: PrivateRabbitMQ) -> str:
+    return broker.url.replace(f":{broker.port}/", f":{path.port}/")
 
 
 @pytest.fixture
@@ -79,16 +92,16 @@ def test_a_broker_blocked_by_an_alarm_holds_nobody_up(publisher: AmqpPublisher, 
 
 
 def test_after_a_failure_nobody_tries_for_a_while_and_longer_each_time(
-    publisher: AmqpPublisher, broker: PrivateRabbitMQ
+    publisher: AmqpPublisher, path: Forwarder, broker: PrivateRabbitMQ
 ) -> None:
     now = [1000.0]
-    patient = AmqpPublisher(AmqpAddress.parse(broker.url), origin="test", monotonic=lambda: now[0], pause_seconds=2)
-    kill(broker)
+    address = AmqpAddress.parse(address_by(path, broker))
+    patient = AmqpPublisher(address, origin="test", monotonic=lambda: now[0], pause_seconds=2)
+    path.close()
     patient.publish([delivery_message()])
     now[0] += 2.1
     patient.publish([delivery_message()])
-    broker.start()
-    wait_until(lambda: publisher.publish([delivery_message()]) == [True])
+    path.open()
 
     now[0] += 2.1
     during_the_longer_pause = patient.publish([delivery_message()])
@@ -100,18 +113,21 @@ def test_after_a_failure_nobody_tries_for_a_while_and_longer_each_time(
 
 
 def test_a_process_that_publishes_nothing_more_sees_the_broker_come_back(
-    publisher: AmqpPublisher, broker: PrivateRabbitMQ
+    path: Forwarder, broker: PrivateRabbitMQ
 ) -> None:
-    kill(broker)
+    publisher = AmqpPublisher(AmqpAddress.parse(address_by(path, broker)), origin="test", pause_seconds=0.1)
+    wait_until(lambda: publisher.publish([delivery_message()]) == [True])
+    path.close()
     publisher.publish([delivery_message()])
     away = REGISTRY.get_sample_value("wavecom_broker_up")
-    broker.start()
+    path.open()
 
     def is_back() -> bool:
         publisher.recheck()
         return REGISTRY.get_sample_value("wavecom_broker_up") == 1
 
     wait_until(is_back, "the broker is seen again")
+    publisher.close()
     assert away == 0
 
 
@@ -124,20 +140,20 @@ def test_a_process_that_has_lost_no_broker_does_not_ask_for_one() -> None:
 
 
 def test_a_web_process_that_nobody_sends_with_sees_the_broker_come_back(
-    tmp_path: Path, publisher: AmqpPublisher, broker: PrivateRabbitMQ, redis_url: str, mongodb_uri: str
+    tmp_path: Path, path: Forwarder, broker: PrivateRabbitMQ, redis_url: str, mongodb_uri: str
 ) -> None:
     [port] = free_ports(1)
-    servers = {"AMQP_URL": broker.url, "REDIS_URL": redis_url, "MONGODB_URI": mongodb_uri}
+    servers = {"AMQP_URL": address_by(path, broker), "REDIS_URL": redis_url, "MONGODB_URI": mongodb_uri}
     sms = {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hi"}}
 
     def shows(number: str) -> bool:
         return f"wavecom_broker_up {number}" in requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
 
     with WebProcess(tmp_path, servers, variables={"WAVECOM_METRICS_PORT": str(port)}) as web:
-        kill(broker)
+        path.close()
         answer = requests.post(f"{web.url}/api/notifications", json=sms, headers=web.authorization, timeout=10)
         wait_until(lambda: shows("0.0"), "the loss is noticed")
-        broker.start()
+        path.open()
         wait_until(lambda: shows("1.0"), "the broker is seen again")
 
     assert answer.status_code == 202

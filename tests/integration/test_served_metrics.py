@@ -20,8 +20,8 @@ from wavecom.local.programs import PROGRAMS
 
 
 @pytest.fixture
-def servers(amqp_url: str, redis_url: str, mongodb_uri: str) -> Mapping[str, str]:
-    return {"AMQP_URL": amqp_url, "REDIS_URL": redis_url, "MONGODB_URI": mongodb_uri}
+def servers(prepared_amqp_url: str, redis_url: str, mongodb_uri: str) -> Mapping[str, str]:
+    return {"AMQP_URL": prepared_amqp_url, "REDIS_URL": redis_url, "MONGODB_URI": mongodb_uri}
 
 
 def scraped(port: int) -> str:

@@ -158,6 +158,11 @@ in_every_mode = pytest.mark.parametrize("worker_mode", ["fast paths", "plain tas
 
 
 @pytest.fixture
+def amqp_url(prepared_amqp_url: str) -> str:
+    return prepared_amqp_url
+
+
+@pytest.fixture
 def worker_mode(request: pytest.FixtureRequest) -> str:
     """How messages become deliveries: by the pipeline, or by Celery tasks, in threads or in other processes."""
     return str(getattr(request, "param", "fast paths"))

@@ -14,8 +14,8 @@ import pytest
 import requests
 from pytest_celery import CeleryTestSetup
 
-from tests.conftest import rabbitmq_api
 from tests.peers import free_port
+from tests.virtual_hosts import rabbitmq_api
 from tests.waiting import wait_until
 from wavecom.broker import topology
 from wavecom.core.job import Job, JobId

@@ -19,6 +19,7 @@ from wavecom.core.job import Job, JobId
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.states import Status
+from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.storage.mongo.jobs import MongoJobRepository
 
 Submit = Callable[..., Job]
@@ -61,7 +62,11 @@ def provider(gateway: Gateway) -> Iterator[HttpPeer]:
 
 
 @pytest.fixture
-def worker_environment(worker_environment: dict[str, str], provider: HttpPeer, tmp_path: Path) -> dict[str, str]:
+def worker_environment(
+    worker_environment: dict[str, str], provider: HttpPeer, database: Database[dict[str, Any]], tmp_path: Path
+) -> dict[str, str]:
+    # Else each look at one of five hundred jobs would read them all.
+    ensure_indexes(database)
     providers_file = tmp_path / "providers.toml"
     providers_file.write_text(REAL.format(url=provider.url))
     return worker_environment | {

@@ -20,6 +20,7 @@ from harness.nginx import listens
 from tests.nginx import Nginx
 from tests.waiting import wait_until
 from tests.web_process import WebProcess
+from wavecom.local.ports import free_ports
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -35,8 +36,12 @@ COMMON = {
 
 
 @pytest.fixture
-def webs(tmp_path: Path, amqp_url: str, redis_url: str, mongodb_uri: str) -> Iterator[list[WebProcess]]:
-    servers = {"AMQP_URL": amqp_url, "REDIS_URL": redis_url, "MONGODB_URI": mongodb_uri}
+def servers(amqp_url: str, redis_url: str, mongodb_uri: str) -> dict[str, str]:
+    return {"AMQP_URL": amqp_url, "REDIS_URL": redis_url, "MONGODB_URI": mongodb_uri}
+
+
+@pytest.fixture
+def webs(tmp_path: Path, servers: dict[str, str]) -> Iterator[list[WebProcess]]:
     with ExitStack() as stack:
         made = []
         for name in ("first", "second"):
@@ -163,11 +168,14 @@ def test_a_process_that_dies_refuses_nobody(
 
 
 def test_a_host_that_swallows_connections_refuses_nobody(
-    tmp_path: Path, webs: list[WebProcess], silent_port: int, database: Database[dict[str, Any]]
+    tmp_path: Path, servers: dict[str, str], silent_port: int, database: Database[dict[str, Any]]
 ) -> None:
-    with Nginx(tmp_path / "nginx", [silent_port, webs[0].port]) as nginx, requests.Session() as session:
+    with ExitStack() as stack:
+        web = stack.enter_context(WebProcess(tmp_path, servers, variables=COMMON))
+        nginx = stack.enter_context(Nginx(tmp_path / "nginx", [silent_port, web.port]))
+        session = stack.enter_context(requests.Session())
         trust(session, nginx)
-        session.headers.update(webs[0].authorization)
+        session.headers.update(web.authorization)
 
         answers = send_many(session, nginx, 6, None)
 
@@ -175,14 +183,12 @@ def test_a_host_that_swallows_connections_refuses_nobody(
     assert database["jobs"].count_documents({}) == len(answers)
 
 
-def test_without_any_process_the_answer_is_a_problem_that_says_what_to_do(
-    client: requests.Session, nginx: Nginx, webs: list[WebProcess]
-) -> None:
-    for web in webs:
-        web.kill()
+def test_without_any_process_the_answer_is_a_problem_that_says_what_to_do(tmp_path: Path) -> None:
+    with Nginx(tmp_path / "nginx", free_ports(2)) as nginx, requests.Session() as session:
+        trust(session, nginx)
 
-    [answer] = send_many(client, nginx, 1, None)
-    too_large = client.post(f"{nginx.url}/api/notifications", data=b"x" * 14_700_000, timeout=30)
+        [answer] = send_many(session, nginx, 1, None)
+        too_large = session.post(f"{nginx.url}/api/notifications", data=b"x" * 14_700_000, timeout=30)
 
     assert (answer.status_code, answer.json()["status"], answer.json()["code"]) == (503, 503, "unavailable")
     assert answer.headers["Retry-After"] == "5"

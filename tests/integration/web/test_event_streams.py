@@ -78,10 +78,20 @@ class StreamReader:
 
 
 @pytest.fixture
-def web(tmp_path: Path, amqp_url: str, redis_url: str, mongodb_uri: str) -> Iterator[WebProcess]:
-    servers = {"AMQP_URL": amqp_url, "REDIS_URL": redis_url, "MONGODB_URI": mongodb_uri}
+def servers(amqp_url: str, redis_url: str, mongodb_uri: str) -> dict[str, str]:
+    return {"AMQP_URL": amqp_url, "REDIS_URL": redis_url, "MONGODB_URI": mongodb_uri}
+
+
+@pytest.fixture
+def web(tmp_path: Path, servers: dict[str, str]) -> WebProcess:
+    """Not started yet."""
+    return WebProcess(tmp_path, servers, variables={"WAVECOM_OPERATOR_PASSWORD": PASSWORD})
+
+
+@pytest.fixture
+def running_workers(tmp_path: Path, servers: dict[str, str]) -> Iterator[None]:
     with workers(tmp_path, servers):
-        yield WebProcess(tmp_path, servers, variables={"WAVECOM_OPERATOR_PASSWORD": PASSWORD})
+        yield
 
 
 def send(web: WebProcess) -> str:
@@ -90,6 +100,7 @@ def send(web: WebProcess) -> str:
     return job_id
 
 
+@pytest.mark.usefixtures("running_workers")
 @pytest.mark.timeout(180)
 def test_a_reader_that_comes_again_has_every_event_once_whatever_becomes_of_the_process(web: WebProcess) -> None:
     sent: set[str] = set()

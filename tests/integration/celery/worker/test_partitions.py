@@ -73,7 +73,8 @@ def test_from_four_to_one_and_to_eight_while_messages_flow_all_are_delivered(
         sent += eight(80)
         used = {topology.partition_of(job.job_id, 8) for job in sent[-80:]}
 
-        wait_until(lambda: all(read(job.job_id).status is Status.DELIVERED for job in sent), "all of them", 120)
+        for job in sent:
+            wait_for_status(read, job, Status.DELIVERED)
 
     assert used == set(range(8)), "otherwise the test shows little"
     assert {read(job.job_id).attempts for job in sent} == {1}
