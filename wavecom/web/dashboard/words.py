@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from wavecom.core.account import is_test_account
 from wavecom.core.callbacks import CallbackState
+from wavecom.core.campaigns.model import CampaignStatus
+from wavecom.core.campaigns.pacing import CampaignHold
 from wavecom.core.job import UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.provider_administration import ProviderAvailability
@@ -45,6 +47,23 @@ CALLBACK_STATES: dict[CallbackState, Appearance] = {
     CallbackState.ACTIVE: Appearance("Active", "check", "good"),
     CallbackState.PAUSED: Appearance("Paused", "hourglass"),
     CallbackState.DISABLED: Appearance("Disabled", "alert", "bad"),
+}
+CAMPAIGN_STATES: dict[CampaignStatus, Appearance] = {
+    CampaignStatus.UPLOADING: Appearance("Rows are uploaded", "spin", "busy"),
+    CampaignStatus.READY: Appearance("Ready to start", "clock"),
+    CampaignStatus.AWAITING_APPROVAL: Appearance("To be approved", "hourglass", "warn"),
+    CampaignStatus.RUNNING: Appearance("Running", "plane", "busy"),
+    CampaignStatus.PAUSED: Appearance("Paused", "hourglass", "warn"),
+    CampaignStatus.CANCELLING: Appearance("Being cancelled", "spin", "warn"),
+    CampaignStatus.CANCELLED: Appearance("Cancelled", "slash"),
+    CampaignStatus.FINISHED: Appearance("All rows sent on", "check", "good"),
+}
+CAMPAIGN_HOLDS: dict[str, str] = {
+    CampaignHold.START: "It begins later.",
+    CampaignHold.SEND_WINDOW: "Its send window is closed.",
+    CampaignHold.PACE: "",
+    CampaignHold.LANE: "Enough of its notifications wait to be delivered: others must not wait behind more.",
+    CampaignHold.QUOTA: "The day’s quota is used up.",
 }
 TEMPLATE_STATES: dict[VersionState, Appearance] = {
     VersionState.DRAFT: Appearance("Draft", "dot"),

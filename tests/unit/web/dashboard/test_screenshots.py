@@ -20,6 +20,9 @@ LIKE_OTHERS = {
     "/suppressions/<suppression_id>",
     "/callbacks/<callback_id>",
     "/templates/<account>/<template>",
+    "/campaigns",
+    "/campaigns/add",
+    "/campaigns/<campaign_id>",
     "/password",
 }
 
