@@ -1,10 +1,11 @@
-"""Suppressed recipients, through a whole worker and over real servers."""
+"""Recipients who are suppressed, or want nothing, through a whole worker and over real servers."""
 
 from __future__ import annotations
 
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,20 @@ from pymongo.database import Database
 from pytest_celery import CeleryTestSetup
 
 from tests import peers
+from tests.factories import NOW
 from tests.peers import HttpPeer
+from tests.recipients import make_category, make_recipient
 from tests.waiting import wait_until
+from wavecom.core.categories import FrequencyCap
 from wavecom.core.job import Job, JobId
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.states import FINAL, Status
 from wavecom.core.suppression_check import FRESH_SECONDS
 from wavecom.core.suppressions import NewSuppression, SuppressionScope, SuppressionSource
+from wavecom.storage.mongo.categories import MongoCategoryStore
 from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.storage.mongo.jobs import MongoJobRepository
+from wavecom.storage.mongo.recipients import MongoRecipientStore
 from wavecom.storage.mongo.suppressions import MongoSuppressionStore
 
 PROVIDERS = """
@@ -64,9 +70,10 @@ def test_an_entry_stops_a_running_worker_within_a_second_and_a_lift_lets_it_go_o
     jobs: MongoJobRepository,
     store: MongoSuppressionStore,
     gateway: HttpPeer,
+    database: Database[dict[str, Any]],
 ) -> None:
-    def outcome(phone: str, priority: Priority = Priority.NORMAL) -> tuple[Status, str | None]:
-        job = submit(type=Channel.SMS, to={"phone": phone}, priority=priority)
+    def outcome(phone: str, priority: Priority = Priority.NORMAL, **fields: str) -> tuple[Status, str | None]:
+        job = submit(type=Channel.SMS, to={"phone": phone}, priority=priority, **fields)
         wait_until(lambda: read(job.job_id).status in FINAL, "the job to settle")
         settled = read(job.job_id)
         return settled.status, settled.error.code if settled.error else None
@@ -92,3 +99,20 @@ def test_an_entry_stops_a_running_worker_within_a_second_and_a_lift_lets_it_go_o
 
     store.lift(added.suppression_id, None, by="operator", reason="", now=jobs.now())
     assert outcome(SUPPRESSED) == (Status.DELIVERED, None)
+    # By the same workers: to start others for it takes longer than all of this.
+    _ask_what_recipients_want(database, outcome)
+
+
+def _ask_what_recipients_want(
+    database: Database[dict[str, Any]], outcome: Callable[..., tuple[Status, str | None]]
+) -> None:
+    """Who has stopped everything gets nothing, and who has had enough of a category no more of it."""
+    recipients = MongoRecipientStore(database, lambda: uuid.uuid4().hex)
+    recipients.save([make_recipient("stopped", stopped_at=NOW), make_recipient("wanting")])
+    MongoCategoryStore(database).put(make_category("news", cap=FrequencyCap(1, timedelta(days=1))))
+
+    assert outcome(WANTED, recipient_id="stopped") == (Status.FAILED, "unwanted")
+    assert outcome(WANTED, Priority.HIGH, recipient_id="stopped") == (Status.DELIVERED, None)
+    assert outcome(WANTED, recipient_id="wanting", category="news") == (Status.DELIVERED, None)
+    assert outcome(WANTED, recipient_id="wanting", category="news") == (Status.FAILED, "unwanted")
+    assert outcome(WANTED, recipient_id="wanting") == (Status.DELIVERED, None)
