@@ -130,6 +130,18 @@ def test_no_more_than_the_cap_are_sent_whatever_is_retried() -> None:
     assert deliveries.deliver(deliveries.job()).status is Status.DELIVERED
 
 
+def test_a_job_that_may_have_been_sent_does_not_count_against_itself() -> None:
+    deliveries = Deliveries(cap=FrequencyCap(1, DAY))
+    deliveries.environment.providers["first"].answers.insert(0, make_answer(Outcome.UNKNOWN))
+    job = deliveries.job()
+
+    with pytest.raises(RetryLater):
+        deliveries.deliver(job)
+    deliveries.clock.advance(3600)
+
+    assert deliveries.deliver(job).status is Status.DELIVERED
+
+
 def test_of_many_that_wait_the_oldest_are_sent_in_whatever_order_they_are_claimed() -> None:
     deliveries = Deliveries(cap=FrequencyCap(1, DAY))
     older, younger = deliveries.job(), deliveries.job(created_at=deliveries.clock.now() + timedelta(seconds=1))

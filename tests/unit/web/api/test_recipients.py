@@ -66,6 +66,7 @@ def test_a_recipient_is_kept_in_the_form_that_is_sent_to(api: FlaskClient) -> No
 
 def test_to_say_all_anew_takes_back_no_choice(api: FlaskClient, environment: WebEnvironment) -> None:
     api.put(f"{PATH}/user-42", json=AMINA)
+    assert api.put(f"{PATH}/user-42", json={"email": "b@example.com"}).json["preferences"] == AMINA["preferences"]
     environment.recipients.administration.stop("default", "user-42")
     environment.clock.advance(60)
 

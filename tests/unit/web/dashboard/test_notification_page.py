@@ -46,6 +46,8 @@ def test_it_shows_the_whole_notification(environment: DashboardEnvironment, brow
             "attachments": [{"filename": "receipt.pdf", "contentType": "application/pdf", "content": "QUJDRA=="}],
         },
         metadata={"order": 1042, "vip": True},
+        recipient_id="user-42",
+        category="receipts-by-mail",
         error=JobError("provider_unavailable", "http_503: maintenance", "mail"),
     )
     environment.put(job)
@@ -54,6 +56,8 @@ def test_it_shows_the_whole_notification(environment: DashboardEnvironment, brow
 
     for words in [
         job.job_id,
+        "user-42",
+        "receipts-by-mail",
         "amina@example.com",
         "Amina Haddad",
         "Retrying",

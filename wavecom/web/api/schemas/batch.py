@@ -29,10 +29,15 @@ from wavecom.web.api.schemas.notification import (
 )
 from wavecom.web.api.schemas.shared import SharedFields
 from wavecom.web.api.schemas.templated import Render, TemplatedRequest
+from wavecom.web.api.shapes import Shape, as_dict
 from wavecom.web.body import BATCH_VALUES_LIMIT
 
 ITEMS_LIMIT = 1000
 _KEY = "idempotencyKey"
+
+
+#: An item beside ``common``, as JSON Schema: whatever it does not share.
+_REST = Shape("BatchItemBesideCommon", {"type": "object", "description": "what an item has besides `common`"})
 
 
 class KeyField(DocumentedField[str]):
@@ -152,7 +157,7 @@ class BatchItems(DocumentedField[list[Any]]):
     def json_schema(self) -> dict[str, Any]:
         """See ``DocumentedField``."""
         item: Any = self.parent.item if isinstance(self.parent, BatchSchema) else {}
-        return {"type": "array", "minItems": 1, "maxItems": ITEMS_LIMIT, "items": item}
+        return {"type": "array", "minItems": 1, "maxItems": ITEMS_LIMIT, "items": {"anyOf": [item, as_dict(_REST)]}}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[Any]:
         if not isinstance(value, list):
