@@ -17,6 +17,7 @@ _OPERATORS = {
     "audit": "audit",
     "autoscale": "autoscale",
     "callbacks": "callbacks",
+    "campaigns": "campaigns",
     "capacity": "capacity",
     "check": "check",
     "dead-letters": "dead_letters",
