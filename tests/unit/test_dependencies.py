@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 #: Required though nothing imports them.
 NOT_IMPORTED = {
     "flask-swagger-ui": "wavecom/web/try_it.py serves the files in it",
+    "tzdata": "zoneinfo reads it, where the system has no time zones of its own",
     "honcho": "runs the Procfile, for those who do not use `wavecom run` or a supervisor of their own",
 }
 
