@@ -61,6 +61,7 @@ task_routes = {
     topology.RUN_CAMPAIGNS_TASK: {"queue": topology.PERIODIC_QUEUE},
     topology.PUBLISH_EVENTS_TASK: {"queue": topology.CALLBACKS_QUEUE},
     topology.SEND_CALLBACKS_TASK: {"queue": topology.CALLBACKS_QUEUE},
+    topology.FOLLOW_FALLBACKS_TASK: {"queue": topology.CALLBACKS_QUEUE},
 }
 
 task_acks_late = True
@@ -100,6 +101,11 @@ beat_schedule = {
     },
     "run-campaigns": {
         "task": topology.RUN_CAMPAIGNS_TASK,
+        "schedule": 1.0,
+        "options": {"expires": 5},
+    },
+    "follow-fallbacks": {
+        "task": topology.FOLLOW_FALLBACKS_TASK,
         "schedule": 1.0,
         "options": {"expires": 5},
     },

@@ -28,7 +28,8 @@ log = structlog.get_logger()
 app = Celery(
     "wavecom",
     include=[
-        f"wavecom.tasks.{name}" for name in ("deliver", "sweep", "dead_letters", "weights", "events", "campaigns")
+        f"wavecom.tasks.{name}"
+        for name in ("deliver", "sweep", "dead_letters", "weights", "events", "campaigns", "fallbacks")
     ],
 )
 app.config_from_object("celeryconfig")

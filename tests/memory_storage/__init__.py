@@ -11,6 +11,7 @@ from tests.memory_storage.campaigns import MemoryCampaignAudit, MemoryCampaignSt
 from tests.memory_storage.cap_history import MemoryCapHistory
 from tests.memory_storage.client_events import MemoryEventAccountStore, MemoryEventLog
 from tests.memory_storage.dead_letters import MemoryDeadLetterRepository
+from tests.memory_storage.fallbacks import MemoryFallbackEvents, MemoryFallbackStore
 from tests.memory_storage.jobs import MemoryJobRepository
 from tests.memory_storage.keys import MemoryKeyAudit, MemoryKeyStore
 from tests.memory_storage.measurements import MemoryMeasurementStore
@@ -44,6 +45,8 @@ __all__ = [
     "MemoryDeadLetterRepository",
     "MemoryEventAccountStore",
     "MemoryEventLog",
+    "MemoryFallbackEvents",
+    "MemoryFallbackStore",
     "MemoryHeartbeats",
     "MemoryJobRepository",
     "MemoryKeyAudit",

@@ -52,6 +52,7 @@ ADJUST_TASK = "wavecom.adjust_weights"
 PUBLISH_EVENTS_TASK = "wavecom.publish_events"
 RUN_CAMPAIGNS_TASK = "wavecom.run_campaigns"
 SEND_CALLBACKS_TASK = "wavecom.send_callbacks"
+FOLLOW_FALLBACKS_TASK = "wavecom.follow_fallbacks"
 
 #: Arguments can't be changed later without deleting the queue (406 PRECONDITION_FAILED).
 _DELIVERY_ARGUMENTS: dict[str, Any] = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-from wavecom.core.job import JobError, JobId, RecordedEvent, Trace
+from wavecom.core.job import FallbackStep, JobError, JobId, RecordedEvent, Trace
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 
@@ -59,6 +59,8 @@ class ClientEvent:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     #: Of its job, where that is traced.
     trace: Trace | None = None
+    #: Of which fallback its job is a step; None for what is told of a fallback as a whole, too.
+    parent: FallbackStep | None = None
     #: When it came into the log.
     published_at: datetime
     #: Its place in the log of its account, from 1; 0 as long as it has none.
@@ -87,6 +89,7 @@ class UnpublishedEvents:
     events: tuple[RecordedEvent, ...]
     last_version: int
     trace: Trace | None = None
+    parent: FallbackStep | None = None
 
     def as_client_events(self, now: datetime) -> list[ClientEvent]:
         """What is published of them at ``now``."""
@@ -106,6 +109,7 @@ class UnpublishedEvents:
                 idempotency_key=self.idempotency_key,
                 metadata=self.metadata,
                 trace=self.trace,
+                parent=self.parent,
                 published_at=now,
             )
             for version, event in enumerate(self.events, first)

@@ -28,6 +28,9 @@ def represented(event: ClientEvent) -> dict[str, Any]:
             "nextAttemptAt": None if event.next_attempt_at is None else _rfc3339(event.next_attempt_at),
             "idempotencyKey": event.idempotency_key,
             "metadata": event.metadata,
+            "parent": None
+            if event.parent is None
+            else {"jobId": event.parent.fallback_id, "step": event.parent.number},
         },
     }
 

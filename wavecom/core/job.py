@@ -187,6 +187,14 @@ class TemplateUse:
 
 
 @dataclass(frozen=True, slots=True)
+class FallbackStep:
+    """Of which fallback a job is a step (``core/fallback``), and which one, from 1."""
+
+    fallback_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobError:
     """Why a job failed, or why its last attempt did."""
 
@@ -353,6 +361,8 @@ class Job:
     held_until: datetime | None = None
     #: The id of the campaign of which it is a row; None: of none.
     campaign: str | None = None
+    #: None: it is a notification of its own.
+    parent: FallbackStep | None = None
 
     @property
     def delivery_key(self) -> str:

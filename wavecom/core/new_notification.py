@@ -10,7 +10,7 @@ from typing import Any, Final
 from wavecom.core import unsubscribe
 from wavecom.core.client_events import EventAccounts
 from wavecom.core.engine import Policy
-from wavecom.core.job import Job, LogEntry, TemplateUse, UnknownOutcomePolicy
+from wavecom.core.job import FallbackStep, Job, LogEntry, TemplateUse, UnknownOutcomePolicy
 from wavecom.core.job_ids import make_job_id
 from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.preferences import WaitUntil
@@ -60,6 +60,8 @@ class NewNotification:
     hold: WaitUntil | None = None
     #: The id of the campaign of which it is a row; None: of none.
     campaign: str | None = None
+    #: Of which fallback it is a step; None: it is a notification of its own.
+    parent: FallbackStep | None = None
 
     def starts_at(self, now: datetime) -> datetime:
         """When it may be delivered first, accepted ``now``."""
@@ -142,4 +144,5 @@ class JobMaker:
             recipient_id=None if new.recipient is None else new.recipient.recipient_id,
             category=new.category,
             held_until=None if new.hold is None else starts_at,
+            parent=new.parent,
         )

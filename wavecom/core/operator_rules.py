@@ -63,8 +63,11 @@ def decide(
 def is_in_doubt(job: Job) -> bool:
     """Whether another send might be the second, of a job that was to be sent at most once.
 
-    That is so while it is unconfirmed, and stays so when its time for a receipt ends without one.
+    That is so while it is unconfirmed, and stays so when its time for a receipt ends without one. It is so of a step of
+    a fallback, too: another channel may have delivered what it says.
     """
+    if job.parent is not None and job.status is Status.FAILED:
+        return True
     is_closed_in_doubt = (
         job.status is Status.FAILED
         and job.on_unknown_outcome is UnknownOutcomePolicy.STOP
@@ -99,6 +102,11 @@ def replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> T
             f"Only a failed notification, or an unconfirmed one, can be started again; this one is {job.status}."
         )
     if is_doubtful and not event.accepts_duplicate:
+        if job.parent is not None and job.status is Status.FAILED:
+            raise DuplicatePossibleError(
+                "This notification is a step of a fallback, which may have delivered it over another channel. Repeat "
+                "this with acceptDuplicate: true to send it again all the same."
+            )
         raise DuplicatePossibleError(
             f"This notification is {job.status} and the recipient may already have it; onUnknownOutcome is stop, so it "
             "is not sent a second time unasked. Repeat this with acceptDuplicate: true to send it again all the same, "

@@ -43,18 +43,22 @@ class MessagePublisher(Protocol):
         ...
 
 
-class WriteObserver(Protocol):
-    """Is told of what was written, after everything else that follows a write: for metrics, callbacks, live pages.
+class MoveObserver(Protocol):
+    """Is told of transitions that were written, after everything else that follows a write.
 
     To be quick, because the next write waits for it. What it raises is logged and changes nothing.
     """
 
-    def on_inserted(self, jobs: Sequence[Job], now: datetime) -> None:
-        """New jobs were stored, at ``now`` (aware UTC)."""
-        ...
-
     def on_moved(self, transitions: Sequence[Transition], now: datetime) -> None:
         """Jobs have entered another status; ``Transition.job`` is each as it was before."""
+        ...
+
+
+class WriteObserver(MoveObserver, Protocol):
+    """Is told of new jobs, too: for metrics, callbacks, live pages."""
+
+    def on_inserted(self, jobs: Sequence[Job], now: datetime) -> None:
+        """New jobs were stored, at ``now`` (aware UTC)."""
         ...
 
 
@@ -75,7 +79,7 @@ class TransitionWriter:
     """Writes transitions and new jobs, and does what follows. Thread-safe.
 
     ``accepted_publisher`` takes the delivery messages of new jobs, whose senders wait for an answer; without one they
-    go to ``publisher`` like all others.
+    go to ``publisher`` like all others. ``move_observers`` hear of transitions alone, last.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class TransitionWriter:
         clock: Clock,
         policy: Policy,
         observers: Sequence[WriteObserver] = (),
+        move_observers: Sequence[MoveObserver] = (),
         accepted_publisher: MessagePublisher | None = None,
     ) -> None:
         self._jobs = jobs
@@ -96,6 +101,7 @@ class TransitionWriter:
         self._clock = clock
         self._policy = policy
         self._observers = tuple(observers)
+        self._move_observers: tuple[MoveObserver, ...] = (*observers, *move_observers)
 
     def write(
         self, transitions: Sequence[Transition], *, apply: Apply | None = None, is_publishing: bool = True
@@ -156,7 +162,7 @@ class TransitionWriter:
         published = self._publish(messages) if messages and is_publishing else 0
         dead_lettered = self._publish_dead_letters(failed, now) if failed else 0
         if moved:
-            for observer in self._observers:
+            for observer in self._move_observers:
                 with _Logged("observe"):
                     observer.on_moved(moved, now)
         unpublished = len(messages) - published if is_publishing else 0

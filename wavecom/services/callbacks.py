@@ -24,6 +24,7 @@ from wavecom.services.callback_administration import callback_store_of
 from wavecom.settings import Settings
 from wavecom.storage.mongo.callback_deliveries import MongoCallbackDeliveryStore
 from wavecom.storage.mongo.client_events import MongoEventLog, MongoRecordedEvents
+from wavecom.storage.mongo.fallbacks import MongoFallbackEvents
 from wavecom.storage.mongo.keys import MongoKeyStore
 
 
@@ -48,6 +49,13 @@ class EventServices:
         self.sampler = EventSampler(recorded, clock)
         self.publication = EventPublication(
             recorded=recorded,
+            log=log,
+            subscribers=[CallbackSubscriber(self._callbacks, deliveries)],
+            clock=clock,
+        )
+        #: The same for what is told of fallbacks as a whole.
+        self.fallback_publication = EventPublication(
+            recorded=MongoFallbackEvents(database),
             log=log,
             subscribers=[CallbackSubscriber(self._callbacks, deliveries)],
             clock=clock,

@@ -14,6 +14,7 @@ from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.audit import AuditReader
 from wavecom.core.callback_administration import CallbackAdministration
 from wavecom.core.dead_letter_operations import DeadLetters
+from wavecom.core.fallback_following import FallbackObserver
 from wavecom.core.foreign_messages import ForeignMessages
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.reconciliation import Reconciliation
@@ -39,6 +40,7 @@ from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.client import connect as connect_mongo
 from wavecom.storage.mongo.client import default_database
 from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
+from wavecom.storage.mongo.fallbacks import MongoFallbackStore
 from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.mongo.keys import MongoKeyStore
 from wavecom.storage.mongo.stats import MongoStats
@@ -72,7 +74,14 @@ def operator_services(settings: Settings) -> OperatorServices:
     stats = MongoStats(database, now=clock.now)
     fast_paths.switch(is_on=settings.fast_paths)
     publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name)
-    writer = TransitionWriter(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=policy)
+    writer = TransitionWriter(
+        jobs=jobs,
+        publisher=publisher,
+        stats=stats,
+        clock=clock,
+        policy=policy,
+        move_observers=[FallbackObserver(MongoFallbackStore(database))],
+    )
     sessions = sessions_of(settings, database, clock)
     dead_letter_queue = AmqpDeadLetterQueue(settings.amqp, origin=settings.worker_name)
     return OperatorServices(

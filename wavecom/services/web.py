@@ -27,6 +27,8 @@ from wavecom.core.campaigns.uploading import CampaignUploads
 from wavecom.core.client_events import FOLLOW_SECONDS, EventAccounts
 from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.event_reading import EventReader
+from wavecom.core.fallback_acceptance import Fallbacks
+from wavecom.core.fallback_following import FallbackObserver
 from wavecom.core.keys import KeyRecord
 from wavecom.core.measurements import MeasurementStore
 from wavecom.core.operations import Operations
@@ -50,6 +52,7 @@ from wavecom.readiness import broker_check, deliveries_check, redis_check
 from wavecom.services.acceptance import help_answers_of, quotas_of, submission_of
 from wavecom.services.callback_administration import callback_administration_of
 from wavecom.services.campaigns import campaigns_of
+from wavecom.services.fallbacks import fallbacks_of
 from wavecom.services.overview import OverviewReader
 from wavecom.services.receipts import ReceiptServices, processor_of, receipt_services, receiving_providers
 from wavecom.services.recipients import recipients_of
@@ -77,6 +80,7 @@ from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.client_events import MongoEventAccountStore, MongoEventLog
+from wavecom.storage.mongo.fallbacks import MongoFallbackStore
 from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.mongo.keys import MongoKeyStore
@@ -104,6 +108,7 @@ class WebServices(ClosableServices):
     stats: Stats
     keys: KeyRing
     acceptance: Acceptance
+    fallbacks: Fallbacks
     key_administration: KeyAdministration
     sessions: Sessions
     users: Users
@@ -191,6 +196,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         clock=clock,
         policy=policy_of(settings),
         observers=[] if tracing is None else [tracing.recorder],
+        move_observers=[FallbackObserver(MongoFallbackStore(database))],
     )
     suppressions = suppressions_of(database, clock)
     unsubscribe_links = unsubscribe_links_of(settings)
@@ -225,6 +231,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     )
     uploads, named_files = uploads_of(settings, database, clock)
     recipients, preference_rules = recipients_of(database, clock)
+    acceptance = Acceptance(submission, quotas, usual_limits(settings), named_files, preference_rules)
     templates, template_administration = templates_of(settings, database, clock)
     campaigns, campaign_uploads = campaigns_of(settings, database, clock, template_administration)
     measurements = MongoMeasurementStore(database)
@@ -250,7 +257,17 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         cancellation=cancellation_of(settings, database, jobs, writer, clock),
         stats=stats,
         keys=keys,
-        acceptance=Acceptance(submission, quotas, usual_limits(settings), named_files, preference_rules),
+        acceptance=acceptance,
+        fallbacks=fallbacks_of(
+            settings,
+            database,
+            jobs=jobs,
+            writer=writer,
+            acceptance=acceptance,
+            submission=submission,
+            clock=clock,
+            event_accounts=event_accounts,
+        ),
         key_administration=KeyAdministration(
             store=key_store,
             audit=MongoAuditLog(database),

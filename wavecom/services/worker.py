@@ -19,7 +19,9 @@ from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.delay_queues import DelayQueues
 from wavecom.broker.delivery_queues import DeliveryQueues
 from wavecom.broker.publisher import QueueState
+from wavecom.core.client_events import EventAccounts
 from wavecom.core.delivery import Delivery
+from wavecom.core.fallback_following import FallbackFollowing, FallbackObserver
 from wavecom.core.job import DeliveryMessage, JobId
 from wavecom.core.progress import StallDetector
 from wavecom.core.receipt_counts import SentObserver
@@ -37,13 +39,16 @@ from wavecom.services.acceptance import submission_of
 from wavecom.services.callbacks import EventServices
 from wavecom.services.campaign_runs import CampaignLoop, runner_of
 from wavecom.services.delivery import delivery_services
+from wavecom.services.fallbacks import following_of
 from wavecom.services.receipts import processor_of
 from wavecom.services.routing import check_region, region_of, weight_adjustment_of
 from wavecom.services.shared import ClosableServices, progress_of
-from wavecom.services.suppressions import suppressions_of
+from wavecom.services.suppressions import suppressions_of, unsubscribe_links_of
 from wavecom.services.traces import tracing_of
 from wavecom.services.worker_foundation import worker_foundation
 from wavecom.settings import Settings
+from wavecom.storage.mongo.client_events import MongoEventAccountStore
+from wavecom.storage.mongo.fallbacks import MongoFallbackStore
 from wavecom.storage.redis.attendance import RedisAttendance
 from wavecom.storage.redis.progress import RedisProgress
 from wavecom.storage.redis.watermarks import RedisWatermarks
@@ -63,6 +68,7 @@ class WorkerServices(ClosableServices):
     weight_adjustment: WeightAdjustment
     events: EventServices
     campaigns: CampaignLoop
+    fallbacks: FallbackFollowing
     queue_sampler: delivery_metrics.QueueSampler
     #: The queues that messages may be in, and the partitions that this process publishes into.
     queues: DeliveryQueues
@@ -115,6 +121,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
             SentObserver(receipt_counter),
             *([] if recorder is None else [recorder]),
         ],
+        move_observers=[FallbackObserver(MongoFallbackStore(database))],
     )
     suppressions = suppressions_of(database, clock)
     delivering = delivery_services(foundation, writer, suppressions, watermarks, takes_deliveries, recorder)
@@ -124,6 +131,26 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
         settings, database, clock, delivering.transport, delivering.stopping.is_set, submission.accept, recorder
     )
     campaigns = runner_of(foundation, writer, tracing)
+    # Steps record events where the account uses them, as whatever it sends does.
+    event_accounts = EventAccounts(MongoEventAccountStore(database))
+    fallbacks = following_of(
+        settings,
+        database,
+        jobs=jobs,
+        writer=writer,
+        accept=submission_of(
+            settings,
+            database,
+            jobs=jobs,
+            writer=writer,
+            clock=clock,
+            unsubscribe_links=unsubscribe_links_of(settings),
+            event_accounts=event_accounts,
+            traces=None if tracing is None else tracing.sampler,
+        ).accept,
+        clock=clock,
+        prepare=event_accounts.refresh,
+    )
     return WorkerServices(
         settings=settings,
         router=delivering.router,
@@ -155,6 +182,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
         ),
         events=events,
         campaigns=CampaignLoop(campaigns, delivering.stopping, lambda: foundation.store_guard.is_held),
+        fallbacks=fallbacks,
         queue_sampler=delivery_metrics.QueueSampler(
             lambda: [*topology.partitions_by_queue(queues.layout).values(), [topology.DEAD_QUEUE]],
             publisher.depth,

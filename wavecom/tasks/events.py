@@ -25,6 +25,7 @@ def publish_events() -> None:
         return
     try:
         services().events.publication.run()
+        services().events.fallback_publication.run()
         services().events.dispatch(_publish)
         services().events.notices.run()
     except StoreError as error:

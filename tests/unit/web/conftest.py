@@ -16,11 +16,13 @@ from tests.dead_letter_environment import bulk_runner_over, cancellation_over, d
 from tests.event_environment import EventEnvironment
 from tests.factories import make_random_bytes
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher, make_writer
+from tests.fallback_environment import fallbacks_over
 from tests.memory_storage import (
     MemoryAuditLog,
     MemoryAuditReader,
     MemoryBlobStore,
     MemoryDeadLetterRepository,
+    MemoryFallbackStore,
     MemoryJobRepository,
     MemoryKeyAudit,
     MemoryKeyStore,
@@ -48,6 +50,7 @@ from wavecom.core.acceptance import Acceptance
 from wavecom.core.background_operations import BackgroundOperations
 from wavecom.core.batcher import MakeBatcher
 from wavecom.core.engine import Policy
+from wavecom.core.fallback_following import FallbackObserver
 from wavecom.core.new_notification import JobMaker
 from wavecom.core.operations import Operations
 from wavecom.core.overview import Overview
@@ -93,6 +96,7 @@ class WebEnvironment:
     blobs: MemoryBlobStore
     recipients: RecipientEnvironment
     campaigns: CampaignEnvironment
+    fallbacks: MemoryFallbackStore
 
     def client(self, key: str | None = KEY) -> FlaskClient:
         """A caller with ``key``."""
@@ -128,7 +132,8 @@ def make_environment(
     pending, unreadable = MemoryPendingReceipts(), MemoryUnreadableRequests()
     stats = MemoryStats(clock.now)
     audit = MemoryAuditLog()
-    writer = make_writer(jobs, clock, publisher=publisher, stats=stats)
+    fallbacks = MemoryFallbackStore()
+    writer = make_writer(jobs, clock, publisher=publisher, stats=stats, move_observers=[FallbackObserver(fallbacks)])
     unsubscribe_links = unsubscribe_links_of(settings)
     events = EventEnvironment.over(settings, clock)
     suppression_list = SuppressionList(suppressions, clock)
@@ -161,6 +166,7 @@ def make_environment(
         recipients=recipients,
     )
     usual = Limits(settings.key_rate_per_second, settings.key_daily_quota)
+    acceptance = Acceptance(submission, quotas or UnlimitedQuotas(), usual, named_files, recipients.rules)
     services = WebServices(
         settings=settings,
         clock=clock,
@@ -173,7 +179,8 @@ def make_environment(
         cancellation=cancellation_over(jobs, writer, bulk_runner_over(audit, clock), audit, clock),
         stats=stats,
         keys=keys,
-        acceptance=Acceptance(submission, quotas or UnlimitedQuotas(), usual, named_files, recipients.rules),
+        acceptance=acceptance,
+        fallbacks=fallbacks_over(fallbacks, jobs, writer, acceptance, submission, clock, events.accounts),
         key_administration=KeyAdministration(
             store=key_store,
             audit=key_audit,
@@ -251,6 +258,7 @@ def make_environment(
         blobs,
         recipients,
         campaigns,
+        fallbacks,
     )
 
 

@@ -20,7 +20,7 @@ from wavecom.core.states import NOT_FINAL, Status
 from wavecom.storage.mongo.client import durable
 from wavecom.storage.mongo.documents import Document, decode_json
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, reading, writing
-from wavecom.storage.mongo.recorded_events import event_document, to_event
+from wavecom.storage.mongo.recorded_events import event_document, parent_document, parent_of, to_event
 from wavecom.storage.mongo.sharded_jobs import ShardedJobs
 
 log = structlog.get_logger()
@@ -268,6 +268,7 @@ def _to_unpublished(document: Document) -> UnpublishedEvents:
         events=tuple(to_event(each) for each in document["events"]),
         last_version=document["eventVersion"],
         trace=_trace_of(document),
+        parent=parent_of(document),
     )
 
 
@@ -288,6 +289,8 @@ def _to_document(event: ClientEvent) -> dict[str, Any]:
         document["metadata"] = json.dumps(event.metadata)
     if event.trace is not None:
         document["trace"] = str(event.trace)
+    if event.parent is not None:
+        document["parent"] = parent_document(event.parent)
     return document
 
 
@@ -307,6 +310,7 @@ def _to_client_event(document: Document) -> ClientEvent:
         idempotency_key=document.get("idempotencyKey"),
         metadata=json.loads(document.get("metadata", "{}")),
         trace=_trace_of(document),
+        parent=parent_of(document),
         published_at=document["publishedAt"],
         position=document["position"],
     )

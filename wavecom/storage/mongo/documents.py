@@ -34,7 +34,7 @@ from wavecom.storage.mongo.client_json import CODEC as CODEC
 from wavecom.storage.mongo.client_json import Document as Document
 from wavecom.storage.mongo.client_json import decode_json as decode_json
 from wavecom.storage.mongo.client_json import encode as encode
-from wavecom.storage.mongo.recorded_events import event_document, first_event
+from wavecom.storage.mongo.recorded_events import event_document, first_event, parent_document, parent_of
 
 #: Names in the document of those fields of ``Job`` that may be absent and need no translation.
 _OPTIONAL = {
@@ -137,6 +137,8 @@ def _add_rare_values(document: Document, job: Job) -> None:
         document["category"] = job.category
     if job.held_until is not None:
         document["heldUntil"] = job.held_until
+    if job.parent is not None:
+        document["parent"] = parent_document(job.parent)
 
 
 def to_job(document: Mapping[str, Any]) -> Job:
@@ -187,6 +189,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         category=get("category"),
         held_until=get("heldUntil"),
         campaign=get("campaign"),
+        parent=None if "parent" not in document else parent_of(document),
     )
 
 

@@ -81,6 +81,15 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("jobId", "position"),
         _index("publishedAt", expireAfterSeconds=KEPT.days * _DAY_SECONDS),
     ],
+    "fallbacks": [
+        # Which must be looked at? Asked every second. Small: those that have ended are not in it.
+        _index("dueAt", sparse=True),
+        # Events that nobody has published yet. Small, as that on jobs is.
+        _index("eventsDueAt", sparse=True),
+        # A client's list, newest first: ids are in the order of time.
+        _index("client", "_id"),
+        _index("purgeAt", only=_present("purgeAt"), expireAfterSeconds=0),
+    ],
     "callbacks": [
         # Who has callbacks? Asked for each batch of events.
         _index("account"),
@@ -214,6 +223,7 @@ SHARD_KEYS: dict[str, tuple[str, ...] | None] = {
     "jobs": ("shardKey",),
     # A log has one order, so one place. An event's ``_id`` is of a job, which is of one account.
     "events": ("account",),
+    "fallbacks": ("_id",),
     "callbacks": None,
     # ``_id`` begins with the callback's.
     "callback_deliveries": ("callbackId",),

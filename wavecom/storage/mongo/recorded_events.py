@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wavecom.core.client_events import ClientEvent
-from wavecom.core.job import Job, JobError, RecordedEvent
+from wavecom.core.job import FallbackStep, Job, JobError, RecordedEvent
 from wavecom.core.states import Status
 
 
@@ -45,3 +45,14 @@ def to_event(document: Mapping[str, Any]) -> RecordedEvent:
         error=None if error is None else JobError(error["code"], error["message"], error.get("provider")),
         next_attempt_at=document.get("nextAttemptAt"),
     )
+
+
+def parent_document(parent: FallbackStep) -> dict[str, Any]:
+    """Of which fallback a job is a step, as a part of the job's document, and of those of its events."""
+    return {"id": parent.fallback_id, "step": parent.number}
+
+
+def parent_of(document: Mapping[str, Any]) -> FallbackStep | None:
+    """The reverse of ``parent_document``, from the whole document; None where it has none."""
+    parent = document.get("parent")
+    return None if parent is None else FallbackStep(parent["id"], parent["step"])

@@ -11,13 +11,16 @@ from wavecom import errors
 from wavecom.accounts import Caller, KeyScope
 from wavecom.core.audit import FailureReason
 from wavecom.core.bulk_operations import BulkOperation, BulkOptions
+from wavecom.core.job import JobId
 from wavecom.core.replay_preview import ReplayPreview
+from wavecom.errors import JobNotFoundError
 from wavecom.services.web import WebServices
 from wavecom.web import limit_headers
-from wavecom.web.api import answers, representation
+from wavecom.web.api import answers, fallbacks, representation
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import job_id_in_path, json_response
 from wavecom.web.api.declarations import JOB_ID
+from wavecom.web.api.fallbacks import ONE_OR_FALLBACK
 from wavecom.web.api.notifications import PATH
 from wavecom.web.api.schemas.action import RetrySchema, SettledAs, SettleSchema
 from wavecom.web.api.schemas.replay import ReplayRequest, ReplaySchema
@@ -43,9 +46,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     @blueprint.operation("POST", "/<job_id>/cancel", id="cancelNotification")
     @authenticator.requires(KeyScope.MANAGE)
     @blueprint.takes(JOB_ID)
-    @blueprint.answers(
-        200, answers.NOTIFICATION, example=answers.CANCELLED_EXAMPLE, description="It will never be sent."
-    )
+    @blueprint.answers(200, ONE_OR_FALLBACK, example=answers.CANCELLED_EXAMPLE, description="It will never be sent.")
     @blueprint.fails(
         errors.JobNotFoundError,
         errors.TooLateToCancelError,
@@ -57,10 +58,10 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         """Make sure that a notification is never sent.
 
         200 is a promise: no provider has had it, and none will. May be repeated. Where that can't be promised any more
-        the answer is 409 and says why.
+        the answer is 409 and says why. Of a fallback no further step begins, and the current one is not sent if it has
+        not been yet; `mayHaveBeenSent` says whether an earlier one may still arrive.
         """
-        job = services.operations.cancel(job_id_in_path(job_id), caller().client, by=caller().name)
-        return json_response(representation.detail(job))
+        return json_response(_cancel(services, job_id_in_path(job_id), caller()))
 
     @blueprint.operation("POST", "/<job_id>/retry", id="retryNotification")
     @authenticator.requires(KeyScope.MANAGE)
@@ -175,6 +176,14 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         }
 
     return blueprint
+
+
+def _cancel(services: WebServices, job_id: JobId, who: Caller) -> dict[str, Any]:
+    """Cancel the notification, or the fallback, with this id."""
+    try:
+        return representation.detail(services.operations.cancel(job_id, who.client, by=who.name))
+    except JobNotFoundError:
+        return fallbacks.detail(services, services.fallbacks.cancel(job_id, who.client, by=who.name))
 
 
 def _options(wanted: ReplayRequest, by: Caller, **more: Any) -> BulkOptions:

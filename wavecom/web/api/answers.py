@@ -66,7 +66,7 @@ _SUBSCRIPTION = record(
     },
     optional={"expirationTime"},
 )
-_TO = Shape(
+TO = Shape(
     "Recipient",
     {
         "anyOf": [
@@ -90,10 +90,17 @@ TEMPLATE_USE = record(
     description="by what the payload was written; null where you gave it",
 )
 
+#: Of which fallback a notification is a step.
+PARENT = record(
+    "Parent",
+    {"jobId": uuid("the id that the fallback was accepted with"), "step": integer("from 1", minimum=1)},
+    description="the fallback of which this is a step; null where it is a notification by itself",
+)
+
 _SUMMARY: dict[str, Any] = {
     "jobId": uuid("the id"),
     "type": enum(Channel),
-    "to": _TO,
+    "to": TO,
     "recipientId": nullable(text("whose address that was when it was accepted; null where you gave the address")),
     "category": nullable(text("as sent")),
     "status": enum(Status),
@@ -113,6 +120,7 @@ _SUMMARY: dict[str, Any] = {
         "additionalProperties": METADATA_VALUE,
         "description": "as sent",
     },
+    "parent": nullable(PARENT),
     "idempotencyKey": nullable(text("as sent")),
     "createdBy": nullable(text("who sent it: `key <keyId>`, or `operator`")),
     "createdAt": timestamp("when it was accepted"),
@@ -259,6 +267,7 @@ SUMMARY_EXAMPLE: Json = {
     "providerMessageId": "sb-1",
     "error": None,
     "metadata": {"order": 42},
+    "parent": None,
     "idempotencyKey": "order-42-otp-1",
     "createdBy": "key 5f0c9d2e7a1b4c6d8e3f0a9b8c7d6e5f",
     "createdAt": "2026-03-14T09:26:53.589Z",

@@ -15,7 +15,7 @@ from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.services.web import WebServices
-from wavecom.web.api.answers import JOB_ERROR
+from wavecom.web.api.answers import JOB_ERROR, PARENT
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import json_response
 from wavecom.web.api.declarations import Parameter
@@ -63,6 +63,7 @@ _DATA = record(
         "nextAttemptAt": nullable(timestamp("of `retrying`: when the next attempt is due")),
         "idempotencyKey": nullable(text()),
         "metadata": anything("as it came with the notification"),
+        "parent": nullable(PARENT),
     },
 )
 EVENT = record(
@@ -106,6 +107,7 @@ EXAMPLE: dict[str, Any] = {
         "nextAttemptAt": None,
         "idempotencyKey": "order-42-shipped",
         "metadata": {"order": "A-42"},
+        "parent": None,
     },
 }
 
@@ -114,7 +116,7 @@ STREAM_EXAMPLE = (
     'data: {"eventId":"019cebab-8995-7000-8000-000000000001.3","type":"notification.failed","timestamp":'
     '"2026-03-14T09:27:01.204Z","data":{"jobId":"019cebab-8995-7000-8000-000000000001","version":3,"channel":"push",'
     '"status":"failed","attempts":1,"provider":"fcm","error":null,"nextAttemptAt":null,"idempotencyKey":null,'
-    '"metadata":{}}}\n\n: nothing new\nid: 1205\n\n'
+    '"metadata":{},"parent":null}}\n\n: nothing new\nid: 1205\n\n'
 )
 
 

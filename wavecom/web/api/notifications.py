@@ -11,12 +11,14 @@ from wavecom.accounts import KeyScope
 from wavecom.errors import JobNotFoundError
 from wavecom.services.web import WebServices
 from wavecom.web import limit_headers
-from wavecom.web.api import answers, batch, cancellation, cursors, representation
+from wavecom.web.api import answers, batch, cancellation, cursors, fallbacks, representation
 from wavecom.web.api.arguments import HEADER, IDEMPOTENCY_KEY, REPLAYED
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import NO_SUCH_JOB, job_id_in_path, json_response
 from wavecom.web.api.declarations import JOB_ID
+from wavecom.web.api.fallbacks import ONE_OR_FALLBACK, ONE_OR_FALLBACK_ACCEPTED
 from wavecom.web.api.schemas.addressed import AddressedRequest
+from wavecom.web.api.schemas.fallback import FALLBACK, FallbackRequest, FallbackSchema
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
 from wavecom.web.api.schemas.notification import (
     NotificationRequest,
@@ -46,17 +48,18 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     )
     authenticator = Authenticator(services.keys)
     sending = Sending.over(services)
+    rules = (services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs)
 
     @blueprint.operation("POST", "", id="sendNotification")
     @authenticator.requires(KeyScope.SEND)
     @blueprint.takes(IDEMPOTENCY_KEY)
     @blueprint.reads(
-        RepeatableSchema(services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs),
+        RepeatableSchema(*rules, others={FALLBACK: FallbackSchema(*rules)}),
         example=SEND_EXAMPLE,
     )
     @blueprint.answers(
         202,
-        answers.ACCEPTED,
+        ONE_OR_FALLBACK_ACCEPTED,
         example=answers.ACCEPTED_EXAMPLE,
         description="Stored: WaveCom delivers it or says why not.",
         headers={"Location": "where it can be read", REPLAYED: "`true` where this repeats an earlier answer"}
@@ -66,15 +69,24 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     @blueprint.fails(
         errors.ChannelNotServedError, errors.IdempotencyMismatchError, errors.UncertainWriteError, *limit_headers.ERRORS
     )
-    def send(notification: NotificationRequest | TemplatedRequest | AddressedRequest | RefusedRequest) -> Response:
+    def send(
+        notification: NotificationRequest | TemplatedRequest | AddressedRequest | RefusedRequest | FallbackRequest,
+    ) -> Response:
         """Accept one notification for one recipient.
 
         In place of a `payload` it may name a `template` of yours, with `variables`, the recipient's `locale` and, where
         it is not to be the current one, a `version`. A `payload` beside it holds what the template does not give, such
         as attachments. In place of an address `to` may have a `recipient`, registered with `PUT /api/recipients`; what
         the recipient wants, and when, holds by the `category`.
+
+        With `fallback` in place of `type`, `to` and `payload` it goes over several channels: a list of 2 to 5 steps, of
+        which the next begins when one has failed, or was not confirmed within its `wait`.
         """
         headers = request.headers
+        if isinstance(notification, FallbackRequest):
+            return fallbacks.send(
+                services, caller(), notification, headers.get(HEADER), headers.get(TRACEPARENT)
+            ).response(_root())
         return sending.send(caller(), notification, headers.get(HEADER), headers.get(TRACEPARENT)).response(_root())
 
     @blueprint.operation("GET", "", id="listNotifications")
@@ -99,14 +111,18 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     @blueprint.operation("GET", "/<job_id>", id="readNotification")
     @authenticator.requires(KeyScope.READ)
     @blueprint.takes(JOB_ID)
-    @blueprint.answers(200, answers.NOTIFICATION, example=answers.NOTIFICATION_EXAMPLE)
+    @blueprint.answers(200, ONE_OR_FALLBACK, example=answers.NOTIFICATION_EXAMPLE)
     @blueprint.fails(errors.JobNotFoundError)
     def read(job_id: str) -> Response:
-        """One notification with its log."""
-        job = services.jobs.get(job_id_in_path(job_id), caller().client)
-        if job is None:
+        """One notification with its log; or a fallback with its steps, by the id that it was accepted with."""
+        wanted = job_id_in_path(job_id)
+        job = services.jobs.get(wanted, caller().client)
+        if job is not None:
+            return json_response(representation.detail(job))
+        fallback = services.fallbacks.get(wanted, caller().client)
+        if fallback is None:
             raise JobNotFoundError(NO_SUCH_JOB)
-        return json_response(representation.detail(job))
+        return json_response(fallbacks.detail(services, fallback))
 
     batch.add_to(blueprint, authenticator, services)
     cancellation.add_to(blueprint, authenticator, services)

@@ -65,6 +65,7 @@ def summary(job: Job) -> Json:
         "providerMessageId": job.provider_message_id,
         "error": _error(job.error),
         "metadata": job.metadata,
+        "parent": None if job.parent is None else {"jobId": job.parent.fallback_id, "step": job.parent.number},
         "idempotencyKey": job.idempotency_key,
         "createdBy": job.created_by,
         "createdAt": rfc3339(job.created_at),

@@ -23,11 +23,13 @@ from tests.dead_letter_environment import bulk_runner_over, cancellation_over, d
 from tests.event_environment import EventEnvironment
 from tests.factories import NOW
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher, make_writer
+from tests.fallback_environment import fallbacks_over
 from tests.memory_storage import (
     MemoryAuditLog,
     MemoryAuditReader,
     MemoryBlobStore,
     MemoryDeadLetterRepository,
+    MemoryFallbackStore,
     MemoryJobRepository,
     MemoryKeyAudit,
     MemoryKeyStore,
@@ -241,6 +243,7 @@ class DashboardEnvironment:
         )
         usual = Limits(self.settings.key_rate_per_second, self.settings.key_daily_quota)
         quotas = LocalQuotas(lambda: self.clock.now().timestamp())
+        self.fallbacks = MemoryFallbackStore()
         writer = make_writer(self.jobs, self.clock, publisher=self.publisher, stats=self.stats)
         self.suppressions = MemorySuppressionStore()
         self.events = EventEnvironment.over(self.settings, self.clock)
@@ -259,12 +262,14 @@ class DashboardEnvironment:
             quotas=quotas,
         )
         self.templates = TemplateEnvironment.over(self.clock, needs_second_person=self.settings.template_review)
+        acceptance = Acceptance(submission, quotas, usual, named_files, self.recipients.rules)
         self.services = WebServices(
             settings=self.settings,
             clock=self.clock,
             jobs=self.jobs,
             submission=submission,
-            acceptance=Acceptance(submission, quotas, usual, named_files, self.recipients.rules),
+            acceptance=acceptance,
+            fallbacks=fallbacks_over(self.fallbacks, self.jobs, writer, acceptance, submission, self.clock),
             operations=Operations(jobs=self.jobs, writer=writer, clock=self.clock, policy=Policy()),
             dead_letters=dead_letters_over(
                 self.jobs,

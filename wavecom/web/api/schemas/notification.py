@@ -296,12 +296,31 @@ class NotificationSchema(CommonSchema):
 
 
 class RepeatableSchema(NotificationSchema):
-    """``NotificationSchema`` whose ``load`` never raises: the view has to look first whether it knows the request."""
+    """``NotificationSchema`` whose ``load`` never raises: the view has to look first whether it knows the request.
 
-    def load(  # type: ignore[override]
-        self, data: Any, **options: Any
-    ) -> NotificationRequest | TemplatedRequest | AddressedRequest | RefusedRequest:
-        """The checked body, or what is wrong with it."""
+    ``others`` read bodies of other kinds, each those that have a field of its name, which is a ``type`` as well.
+    """
+
+    def __init__(
+        self,
+        now: Now,
+        mail_addresses: MailAddresses = MailAddresses.INTERNET,
+        sender_id_signs: str = "",
+        others: Mapping[str, BaseSchema] | None = None,
+    ) -> None:
+        super().__init__(now, mail_addresses, sender_id_signs)
+        self._others = others or {}
+
+    def variants(self) -> Mapping[str, BaseSchema]:
+        """See ``BaseSchema``."""
+        return {**super().variants(), **self._others}
+
+    def load(self, data: Any, **options: Any) -> Any:
+        """The checked body, or what is wrong with it; what ``others`` say of one of theirs."""
+        if self._others and type(data) is dict:
+            for name, schema in self._others.items():
+                if name in data:
+                    return schema.load(data)
         try:
             return super().load(data, **options)
         except ValidationError as error:

@@ -1,0 +1,190 @@
+"""Does what ``fallback_rules`` says: looks at fallbacks that are due, and has those brought up whose step has ended.
+
+Any number of workers may look at one fallback at once, and each may die at any point: a job is accepted under a key of
+its own, cancelled by compare-and-set, and the fallback is written over the version that was read alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from wavecom.core.fallback import Fallback, FallbackStore
+from wavecom.core.fallback_rules import BRINGS_UP, CANCELLED_BY, CancelJob, MakeJob, Write, decide
+from wavecom.core.job import FallbackStep, Job, JobId
+from wavecom.core.new_notification import NewNotification
+from wavecom.core.operations import Operations
+from wavecom.core.ports import Clock, JobRepository
+from wavecom.core.submission import Accepted
+from wavecom.core.transitions import Transition
+from wavecom.errors import (
+    IdempotencyMismatchError,
+    JobNotFoundError,
+    LostRaceError,
+    RefusedError,
+    StoreError,
+    TransitionError,
+)
+
+log = structlog.get_logger()
+
+#: A fallback has at most five steps, each with a job to make, one to cancel and a write or two.
+_ACTIONS_MAXIMUM: Final = 30
+
+
+class FallbackFollowing:
+    """The use case behind the periodic task ``wavecom.follow_fallbacks``.
+
+    ``accept`` is ``Submission.accept``: a fallback counts against its key's limits once, when it is accepted itself.
+    """
+
+    def __init__(
+        self,
+        *,
+        fallbacks: FallbackStore,
+        jobs: JobRepository,
+        operations: Operations,
+        accept: Callable[[NewNotification], Accepted],
+        clock: Clock,
+        retention: timedelta,
+        prepare: Callable[[], None] = lambda: None,
+        batch: int = 200,
+        budget_seconds: float = 5.0,
+    ) -> None:
+        self._fallbacks = fallbacks
+        self._jobs = jobs
+        self._operations = operations
+        self._accept = accept
+        self._clock = clock
+        self._retention = retention
+        #: Called before any of those that are due is followed.
+        self._prepare = prepare
+        self._batch = batch
+        self._budget_seconds = budget_seconds
+
+    def run(self) -> int:
+        """Look at those that are due, until none is or the time is used up; how many looks. Raises ``StoreError``."""
+        ends_at = self._clock.monotonic() + self._budget_seconds
+        count = 0
+        while True:
+            found = self._fallbacks.due(self._clock.now(), self._batch)
+            if found:
+                self._prepare()
+            known = self._jobs_of(found)
+            for fallback in found:
+                self._follow_by_itself(fallback, known[fallback.fallback_id])
+                count += 1
+                if self._clock.monotonic() >= ends_at:
+                    return count
+            if len(found) < self._batch:
+                return count
+
+    def _follow_by_itself(self, fallback: Fallback, jobs: Mapping[int, Job]) -> None:
+        try:
+            self.follow(fallback, jobs)
+        except StoreError:
+            raise
+        except Exception:
+            # One that was edited into nonsense costs only itself; it is due again, and takes one place of a batch.
+            log.exception("fallback_failed", fallback_id=fallback.fallback_id)
+
+    def follow(self, fallback: Fallback, jobs: Mapping[int, Job] | None = None) -> Fallback | None:
+        """Do what is to be done now with it; answers it as it is then. None: it was none (``_remove``).
+
+        ``jobs`` of its steps, where they have just been read. Raises ``StoreError``.
+        """
+        for _ in range(_ACTIONS_MAXIMUM):
+            if jobs is None:
+                jobs = self._jobs_of([fallback])[fallback.fallback_id]
+            decision = decide(fallback, jobs, self._clock.now(), self._retention)
+            jobs = None
+            if decision is None:
+                return fallback
+            if isinstance(decision, Write) and self._fallbacks.write(decision.fallback):
+                fallback = decision.fallback
+                if decision.is_waiting:
+                    return fallback
+                continue
+            if isinstance(decision, MakeJob) and not self._make(fallback, decision.number):
+                return None
+            if isinstance(decision, CancelJob):
+                self._cancel(decision.job, fallback.client)
+            # Somebody may have moved it meanwhile; who has just made a job learns here whether it is wanted still.
+            found = self._fallbacks.get(fallback.fallback_id)
+            if found is None:
+                return None
+            fallback = found
+        log.warning("fallback_kept_moving", fallback_id=fallback.fallback_id)
+        return fallback
+
+    def _make(self, fallback: Fallback, number: int) -> bool:
+        """Have the step's job, whoever makes it; False where the fallback was none."""
+        try:
+            accepted = self._accept(fallback.notification_of(number))
+        except RefusedError as error:
+            self._refuse(fallback, number, error.code)
+            return True
+        if accepted.job.parent == FallbackStep(fallback.fallback_id, number):
+            return True
+        if number == 1 and fallback.idempotency_key is not None:
+            # The request was made twice, and the other one came first: this one was never answered.
+            self._fallbacks.remove(fallback.fallback_id)
+            return False
+        self._refuse(fallback, number, IdempotencyMismatchError.code)
+        return True
+
+    def _refuse(self, fallback: Fallback, number: int, code: str) -> None:
+        now = self._clock.now()
+        steps = fallback.with_step(number, refused=code)
+        self._fallbacks.write(fallback.changed(now, steps=steps, due_at=now))
+
+    def _cancel(self, job: Job, client: str) -> None:
+        # Whatever is in the way, the next look shows.
+        with suppress(TransitionError, JobNotFoundError, LostRaceError):
+            self._operations.cancel(job.job_id, client, by=CANCELLED_BY)
+
+    def _jobs_of(self, fallbacks: Sequence[Fallback]) -> dict[str, dict[int, Job]]:
+        """By the fallbacks' ids and the numbers of their steps, the jobs that there are."""
+        places: dict[JobId, FallbackStep] = {}
+        unknown: dict[str, list[str]] = {}
+        for fallback in fallbacks:
+            for number in range(1, fallback.begun + 1):
+                job_id = fallback.steps[number - 1].job_id
+                if job_id is not None:
+                    places[job_id] = FallbackStep(fallback.fallback_id, number)
+                else:
+                    unknown.setdefault(fallback.client, []).append(fallback.idempotency_key_of(number))
+        for client, keys in unknown.items():
+            # A key of the client's may be held by a notification of its own.
+            held = self._jobs.by_idempotency_key(client, keys).values()
+            places |= {job.job_id: job.parent for job in held if job.parent is not None}
+        found: dict[str, dict[int, Job]] = {fallback.fallback_id: {} for fallback in fallbacks}
+        for job in (self._jobs.by_ids(list(places)) if places else {}).values():
+            place = places[job.job_id]
+            if place.fallback_id in found:
+                found[place.fallback_id][place.number] = job
+        return found
+
+
+class FallbackObserver:
+    """Has a fallback looked at when a job of it has come to its end: a ``MoveObserver``.
+
+    Where the process dies before it could, the fallback's own due time brings it up.
+    """
+
+    def __init__(self, fallbacks: FallbackStore) -> None:
+        self._fallbacks = fallbacks
+
+    def on_moved(self, transitions: Sequence[Transition], now: datetime) -> None:
+        """See the port."""
+        ended = {
+            transition.before.parent.fallback_id
+            for transition in transitions
+            if transition.before.parent is not None and transition.status in BRINGS_UP
+        }
+        if ended:
+            self._fallbacks.wake(sorted(ended), now)
