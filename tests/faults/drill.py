@@ -16,6 +16,7 @@ import amqp
 from pymongo.errors import PyMongoError
 
 from harness.release import Release
+from tests.faults.campaigns import campaign_jobs_in, campaigns_in, reconcile_campaigns
 from tests.faults.deployment import Deployment
 from tests.faults.evidence import Evidence
 from tests.faults.moments import per_second
@@ -100,6 +101,7 @@ def run(
     with Deployment(home, plan, mongo_program, say) as deployment:
         evidence = _Drill(deployment, scenario, size, progress).run()
     result = reconcile(scenario, evidence)
+    result.violations += reconcile_campaigns(evidence.campaigns, int(scenario.has_campaign))
     _keep(home, evidence)
     return ScenarioResult(
         scenario,
@@ -144,11 +146,15 @@ class _Drill:
         # Before the jobs: what is answered 200 later may be in none of them yet.
         receipts = deployment.receipts()
         callbacks = deployment.callbacks()
+        # Of campaigns' jobs no client was told one by one: they are looked at by themselves.
+        others = campaign_jobs_in(deployment.jobs.database)
+        records = deployment.recorder.ask("fetch", timeout_seconds=60)
         return Evidence(
             notifications=told["notifications"],
-            jobs=list(deployment.jobs.find({}, {"payload": 0, "to": 0})),
-            records=deployment.recorder.ask("fetch", timeout_seconds=60),
-            dead_letters=dead_letters,
+            jobs=list(deployment.jobs.find({"campaign": {"$exists": False}}, {"payload": 0, "to": 0})),
+            records=[each for each in records if each["delivery_key"].partition(":")[0] not in others],
+            dead_letters=[job_id for job_id in dead_letters if job_id not in others],
+            campaigns=campaigns_in(deployment.jobs.database),
             notes=deployment.notes,
             began_at=began_at,
             load_ended_at=load_ended_at,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.callbacks import CallbackEvidence
+from tests.faults.campaigns import CampaignEvidence
 from tests.faults.notes import Notes
 from tests.faults.receipts import ReceiptEvidence
 
@@ -30,3 +31,4 @@ class Evidence:
     stuck_workers: Sequence[str] = ()
     receipts: ReceiptEvidence = field(default_factory=ReceiptEvidence)
     callbacks: CallbackEvidence = field(default_factory=CallbackEvidence)
+    campaigns: Sequence[CampaignEvidence] = ()
