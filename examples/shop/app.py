@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from collections.abc import Callable
@@ -120,12 +121,24 @@ def problems(form: dict[str, str]) -> dict[str, str]:
 
 def message(order: dict[str, Any], template: str, variables: dict[str, Any]) -> dict[str, Any]:
     """The notification: what happened, to whom. The words are the template's."""
-    is_mail = "@" in order["contact"]
+    about = customer(order)
     return {
-        "type": "email" if is_mail else "sms",
-        "to": {"email" if is_mail else "phone": order["contact"]},
+        "type": "email" if "email" in about["fields"] else "sms",
+        "to": {"recipient": about["id"]},
+        "category": "orders",
         "template": template,
-        "locale": order["locale"],
         "variables": variables,
         "metadata": {"order": order["id"]},
+        "customer": about,
     }
+
+
+def customer(order: dict[str, Any]) -> dict[str, Any]:
+    """Whom WaveCom is to know before the message is sent: an id of the shop's own, and what belongs to it."""
+    is_mail = "@" in order["contact"]
+    fields: dict[str, Any] = {"email" if is_mail else "phone": order["contact"], "locale": order["locale"]}
+    fields["timeZone"] = "Europe/Zurich"
+    if order.get("news"):
+        # Who does not ask for news now may have done so before: only a yes is told.
+        fields["preferences"] = {"news": {"email" if is_mail else "sms": True}}
+    return {"id": f"customer-{hashlib.sha256(order['contact'].encode()).hexdigest()[:16]}", "fields": fields}

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -22,6 +23,17 @@ from .client import EventsExpiredError, RefusedError, WaveCom
 from .store import Store
 
 MESSAGES = Path(__file__).parent / "messages"
+#: What the shop writes: about orders whatever a customer chooses, news to who has asked for them.
+CATEGORIES: dict[str, dict[str, Any]] = {
+    "orders": {"title": "Your orders", "isRequired": True},
+    "news": {
+        "title": "News",
+        "description": "Once a week at most, and never at night.",
+        "default": "opt_in",
+        "quietHours": {"from": "20:00", "to": "08:00"},
+        "frequencyCap": {"count": 1, "seconds": 604_800},
+    },
+}
 PAUSE_SECONDS = 2
 MOST_BEFORE_RECORDING_SECONDS = 10
 
@@ -47,8 +59,12 @@ class Background:
     def send_waiting(self) -> None:
         """Send each message that WaveCom has not answered yet. Raises ``requests.RequestException``."""
         for message in self._store.messages("waiting"):
+            body = json.loads(message["body"])
+            customer = body.pop("customer", None)
             try:
-                job = self._wavecom.send(message["key"], json.loads(message["body"]))
+                if customer is not None:
+                    self._wavecom.register(customer["id"], customer["fields"])
+                job = self._wavecom.send(message["key"], body)
             except RefusedError as error:
                 self._store.refused(message["key"], str(error))
             else:
@@ -68,7 +84,9 @@ class Background:
             self._store.keep(position=None)
 
     def connect(self) -> None:
-        """Have the shop's endpoint called, and events recorded. Raises ``requests.RequestException``."""
+        """Say what the shop writes, have it called and events recorded. Raises ``requests.RequestException``."""
+        for name, fields in CATEGORIES.items():
+            self._wavecom.categorize(name, fields)
         try:
             callback_id, secret = self._wavecom.callback(self._callback_url, self._store.setting("callback"))
         except RefusedError as error:

@@ -22,7 +22,7 @@ class EventsExpiredError(Exception):
 
 
 class WaveCom:
-    """``url`` is WaveCom's address; ``key`` an API key with the scopes send, read and manage.
+    """``url`` is WaveCom's address; ``key`` an API key with the scopes send, read, recipients and manage.
 
     All methods raise ``requests.RequestException`` where asking again later may help.
     """
@@ -30,6 +30,14 @@ class WaveCom:
     def __init__(self, url: str, key: str) -> None:
         self._url = url.rstrip("/")
         self._key = key
+
+    def categorize(self, name: str, fields: dict[str, Any]) -> None:
+        """Say of a kind of messages what it is, to whom it comes, and when. May be called any number of times."""
+        self._ask("PUT", f"/categories/{name}", fields)
+
+    def register(self, recipient_id: str, fields: dict[str, Any]) -> None:
+        """Say how a customer is reached, and what he wants. May be repeated; raises ``RefusedError``."""
+        self._ask("PUT", f"/recipients/{recipient_id}", fields)
 
     def send(self, idempotency_key: str, body: dict[str, Any]) -> dict[str, Any]:
         """Send a notification; its job. May be called any number of times: it is sent once. Raises ``RefusedError``."""

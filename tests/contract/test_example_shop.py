@@ -39,6 +39,14 @@ class FakeWaveCom:
         self.stream: list[tuple[str, dict[str, Any] | None]] = []
         self.asked_from: list[str] = []
         self.known: str | None = "delivered"
+        self.registered: list[tuple[str, dict[str, Any]]] = []
+        self.categories: list[str] = []
+
+    def categorize(self, name: str, fields: dict[str, Any]) -> None:
+        self.categories.append(name)
+
+    def register(self, recipient_id: str, fields: dict[str, Any]) -> None:
+        self.registered.append((recipient_id, fields))
 
     def send(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
         self.sent.append((key, body))
@@ -138,7 +146,37 @@ def test_a_message_has_the_variables_that_its_template_declares(shop: Shop, temp
     [body] = [body for _, body in shop.wavecom.sent if body["template"] == template]
     declared = json.loads((MESSAGES / template / "template.json").read_text(encoding="utf-8"))["variables"]
     assert set(body["variables"]) == set(declared)
-    assert (body["type"], body["to"], body["locale"]) == ("email", {"email": "amina@example.com"}, "de-CH")
+    assert (body["type"], body["category"], "customer" in body) == ("email", "orders", False)
+
+
+@pytest.mark.parametrize(
+    ("order", "address", "wanted"),
+    [
+        ({}, {"email": "amina@example.com"}, None),
+        ({"news": "yes"}, {"email": "amina@example.com"}, {"news": {"email": True}}),
+        ({"news": "yes", "contact": "+41 79 123 45 67"}, {"phone": "+41 79 123 45 67"}, {"news": {"sms": True}}),
+    ],
+)
+def test_a_customer_is_registered_before_anything_is_sent_to_him(
+    shop: Shop, order: dict[str, str], address: dict[str, str], wanted: Any
+) -> None:
+    shop.order(**order)
+
+    shop.background.send_waiting()
+
+    [(recipient_id, fields)] = shop.wavecom.registered
+    [(_, body)] = shop.wavecom.sent
+    assert body["to"] == {"recipient": recipient_id}
+    assert address.items() <= fields.items()
+    assert (fields["locale"], fields.get("preferences")) == ("de-CH", wanted)
+    # An id stands in logs; an address must not.
+    assert fields.get("email", fields.get("phone")) not in recipient_id
+
+
+def test_what_the_shop_writes_is_told_once_it_is_connected(shop: Shop) -> None:
+    shop.background.connect()
+
+    assert shop.wavecom.categories == ["orders", "news"]
 
 
 def test_a_message_waits_while_wavecom_is_away_and_goes_out_under_the_same_key(shop: Shop) -> None:

@@ -127,6 +127,9 @@ def test_by_keyboard_on_a_phone_an_order_is_followed_until_it_is_delivered(
             page.keyboard.press("Control+A")
         page.keyboard.type(typed)
     page.keyboard.press("Tab")
+    expect(page.get_by_label("Send me news")).to_be_focused()
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Thank you, Amina")
@@ -146,6 +149,9 @@ def test_by_keyboard_on_a_phone_an_order_is_followed_until_it_is_delivered(
     assert mail["payload"]["subject"] == f"Danke für Ihre Bestellung {page.url.rsplit('/', 1)[1]}"
     assert re.search(r"3 × Fountain pen: CHF\s144\.00", mail["payload"]["text"])
     assert mail["metadata"] == {"order": page.url.rsplit("/", 1)[1]}
+    assert (mail["to"], mail["category"]) == ({"email": "amina@example.com"}, "orders")
+    known = launched.get(f"/api/recipients/{mail['recipientId']}").json()
+    assert (known["preferences"], known["locale"]) == ({"news": {"email": True}}, "de-CH")
     assert job_of(launched, page, "shop-order-shipped")["template"]["locale"] == "de"
     page.close()
 
@@ -157,7 +163,7 @@ def test_without_a_script_it_works_as_well_and_a_bad_number_is_told(shop: ShopPr
     page.get_by_label("E-mail address or mobile number").fill("+999 999 999 9")
     page.get_by_role("button", name="Order now").click()
 
-    wait_until(lambda: look_again(page, "Cannot be sent (/to/phone"), "it is told")
+    wait_until(lambda: look_again(page, "Cannot be sent (/phone"), "it is told")
     page.goto(shop.url)
     page.get_by_label("Your name").fill("Bo")
     page.get_by_label("E-mail address or mobile number").fill("+1 202 555 0199")
