@@ -13,6 +13,7 @@ from wavecom.core.ports import Clock
 from wavecom.core.templates.administration import TemplateAdministration
 from wavecom.core.templates.rendering import TemplateRenderer
 from wavecom.errors import Problem
+from wavecom.settings import Settings
 
 ORDER: dict[str, Any] = {
     "kind": "message",
@@ -73,8 +74,9 @@ class TemplateEnvironment:
     renderer: TemplateRenderer
 
     @classmethod
-    def over(cls, clock: Clock, *, needs_second_person: bool = False) -> TemplateEnvironment:
-        """With nothing in it."""
+    def over(cls, clock: Clock, settings: Settings | None = None) -> TemplateEnvironment:
+        """With nothing in it; ``settings`` say who publishes, and how much there may be."""
+        chosen = Settings() if settings is None else settings
         store, audit = MemoryTemplateStore(), MemoryTemplateAudit()
         renderer = TemplateRenderer(store, clock)
         ids = iter(range(1_000_000))
@@ -84,7 +86,9 @@ class TemplateEnvironment:
             clock=clock,
             new_id=lambda: f"event-{next(ids)}",
             on_published=renderer.forget,
-            needs_second_person=needs_second_person,
+            needs_second_person=chosen.template_review,
+            templates_limit=chosen.client_templates,
+            versions_limit=chosen.template_versions,
         )
         return cls(store, audit, administration, renderer)
 

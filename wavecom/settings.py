@@ -141,6 +141,9 @@ class Settings:
     campaign_approval_rows: int | None = None
     #: For how long others may wait in a lane behind what campaigns have put there.
     campaign_lane_seconds: int = 300
+    #: How many templates a client's live side, or its test side, may have, and how many versions each.
+    client_templates: int = 1_000
+    template_versions: int = 1_000
     #: What the uploaded files of a client's live side, or its test side, may hold together, in MiB.
     client_files_mib: int = 1024
     #: How far workers that take no high lane step back for other processes of their machine: 0 to 19, as ``nice``.
@@ -303,6 +306,8 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "template_review": env.bool("WAVECOM_TEMPLATE_REVIEW", None),
         "campaign_approval_rows": env.int("WAVECOM_CAMPAIGN_APPROVAL_ROWS", None, validate=between(1, 1_000_000)),
         "campaign_lane_seconds": env.int("WAVECOM_CAMPAIGN_LANE_SECONDS", None, validate=whole_seconds),
+        "client_templates": env.int("WAVECOM_CLIENT_TEMPLATES", None, validate=between(1, 100_000)),
+        "template_versions": env.int("WAVECOM_TEMPLATE_VERSIONS", None, validate=between(1, 1_000_000)),
         "client_files_mib": env.int("WAVECOM_CLIENT_FILES_MIB", None, validate=between(1, 1_048_576, "MiB")),
         "attachment_memory_mib": env.int("WAVECOM_ATTACHMENT_MEMORY_MIB", None, validate=between(1, 65_536, "MiB")),
         "worker_niceness": env.int("WAVECOM_WORKER_NICENESS", None, validate=between(0, 19)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -10,22 +11,26 @@ import requests
 
 from wavecom.core.templates.administration import TemplateAdministration
 from wavecom.core.templates.sources import source_json
-from wavecom.errors import ForbiddenError, InvalidRequestError, Problem, UnavailableError
+from wavecom.errors import ForbiddenError, InvalidRequestError, Problem, TemplateNotFoundError, UnavailableError
 from wavecom.web.api.payload_checks import payload_check
 from wavecom.web.api.schemas.notification import NotificationSchema
 
 _TIMEOUT_SECONDS = 30
+#: Templates that are listed at once.
+PAGE_SIZE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class KeptTemplate:
-    """A template's newest version. ``current`` is the version that is sent."""
+    """A template as lists show it: its newest version. ``current`` is the version that is sent; ``kind`` and ``state``
+    None: a later release saved it, and this one can't read it."""
 
     name: str
     version: int
-    state: str
+    kind: str | None
+    state: str | None
+    locales: Sequence[str]
     current: int | None
-    source: dict[str, Any]
 
 
 class TemplatePlace(Protocol):
@@ -33,6 +38,10 @@ class TemplatePlace(Protocol):
 
     def all(self) -> list[KeptTemplate]:
         """Every template, by name."""
+        ...
+
+    def source(self, template: KeptTemplate) -> dict[str, Any]:
+        """What its newest version says."""
         ...
 
     def save(self, name: str, source: dict[str, Any], note: str) -> int:
@@ -55,12 +64,24 @@ class StoredTemplates:
 
     def all(self) -> list[KeptTemplate]:
         """See ``TemplatePlace``."""
-        return [
-            KeptTemplate(
-                each.newest.name, each.newest.version, each.newest.state, each.current, source_json(each.newest.source)
-            )
-            for each in self._administration.all(self._client)
-        ]
+        found: list[KeptTemplate] = []
+        after = None
+        while True:
+            page = self._administration.templates(self._client, PAGE_SIZE, after)
+            for each in page.items:
+                new = each.newest
+                found.append(KeptTemplate(new.name, new.version, new.kind, new.state, new.locales, each.current))
+            if page.next is None:
+                return found
+            after = page.next
+
+    def source(self, template: KeptTemplate) -> dict[str, Any]:
+        """See ``TemplatePlace``."""
+        try:
+            version = self._administration.get(self._client, template.name, template.version)
+        except TemplateNotFoundError as error:
+            raise UnavailableError(str(error)) from error
+        return source_json(version.source)
 
     def save(self, name: str, source: dict[str, Any], note: str) -> int:
         """See ``TemplatePlace``."""
@@ -83,12 +104,22 @@ class RemoteTemplates:
 
     def all(self) -> list[KeptTemplate]:
         """See ``TemplatePlace``."""
-        found = []
-        for each in self._ask("GET", "")["items"]:
-            version = self._ask("GET", f"/{each['name']}/versions/{each['newest']}")
-            source = {name: version[name] for name in ("kind", "defaultLocale", "variables", "contents")}
-            found.append(KeptTemplate(each["name"], each["newest"], version["state"], each["current"], source))
+        found: list[KeptTemplate] = []
+        query: str | None = f"?limit={PAGE_SIZE}"
+        while query is not None:
+            page = self._ask("GET", query)
+            for each in page["items"]:
+                names = ("name", "newest", "kind", "state", "locales", "current")
+                found.append(KeptTemplate(*(each.get(name) for name in names)))
+            # A release before pages has no ``next``, and all is on the first. Its path may be a proxy's: ours is known.
+            link = page.get("next")
+            query = None if link is None else "?" + link.partition("?")[2]
         return found
+
+    def source(self, template: KeptTemplate) -> dict[str, Any]:
+        """See ``TemplatePlace``."""
+        version = self._ask("GET", f"/{template.name}/versions/{template.version}")
+        return {name: version[name] for name in ("kind", "defaultLocale", "variables", "contents")}
 
     def save(self, name: str, source: dict[str, Any], note: str) -> int:
         """See ``TemplatePlace``."""

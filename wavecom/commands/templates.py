@@ -83,9 +83,9 @@ def list_(client: str | None, url: str | None, key: str | None, as_json: bool) -
         return
     table = table_of("template", "kind", "sent", "newest", "state", "locales", whole=frozenset({"template"}))
     for each in found:
-        locales = ", ".join(sorted(each.source["contents"]))
         current = "" if each.current is None else str(each.current)
-        table.add_row(each.name, each.source["kind"], current, str(each.version), each.state, locales)
+        kind, state = each.kind or "not readable", each.state or "not readable"
+        table.add_row(each.name, kind, current, str(each.version), state, ", ".join(each.locales))
     console().print(table)
 
 
@@ -117,7 +117,9 @@ def push(
         for name, files in _in_order(_read(folder, names)):
             source, problems = source_of(files)
             before = kept.get(name)
-            is_same = not problems and before is not None and files_of(before.source) == files_of(_as_kept(source))
+            is_same = (
+                not problems and before is not None and files_of(place.source(before)) == files_of(_as_kept(source))
+            )
             is_sent = before is not None and before.current == before.version
             is_done = is_same and (is_sent or not publish)
             if dry_run and not problems:
@@ -141,10 +143,10 @@ def pull(folder: Path, names: tuple[str, ...], client: str | None, url: str | No
     Files of a template that its newest version does not have are deleted; those of other templates stay.
     """
     with explaining_errors():
-        found = _named(_place(client, url, key).all(), names)
-    for each in found:
+        place = _place(client, url, key)
+        found = [(each, files_of(place.source(each))) for each in _named(place.all(), names)]
+    for each, files in found:
         home = folder / each.name
-        files = files_of(each.source)
         # What comes from elsewhere leads to no other place.
         if not is_template_name(each.name) or not all(map(is_file_of_template, files)):
             raise click.ClickException(f"{each.name}: a name in it is none that files may have.")
@@ -164,9 +166,11 @@ def pull(folder: Path, names: tuple[str, ...], client: str | None, url: str | No
 def diff(folder: Path, names: tuple[str, ...], client: str | None, url: str | None, key: str | None) -> None:
     """Show what `push` would change: WaveCom's newest versions against FOLDER."""
     with explaining_errors():
-        kept = {each.name: files_of(each.source) for each in _place(client, url, key).all()}
+        place = _place(client, url, key)
+        found = _read(folder, names)
+        kept = {each.name: files_of(place.source(each)) for each in place.all() if each.name in found}
     differs = False
-    for name, files in sorted(_read(folder, names).items()):
+    for name, files in sorted(found.items()):
         source, problems = source_of(files)
         new = files if problems else files_of(_as_kept(source))
         old = kept.get(name, {})

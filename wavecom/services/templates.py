@@ -28,5 +28,7 @@ def templates_of(
         new_id=lambda: uuid.uuid4().hex,
         on_published=renderer.forget,
         needs_second_person=settings.template_review,
+        templates_limit=settings.client_templates,
+        versions_limit=settings.template_versions,
     )
     return renderer, administration

@@ -16,6 +16,7 @@ from tests.running_server import running
 from tests.template_environment import ORDER, TemplateEnvironment, sms_source
 from tests.unit.web.conftest import KEY, make_environment
 from wavecom.cli import main
+from wavecom.commands.template_places import PAGE_SIZE
 from wavecom.core.templates.folder import files_of
 
 
@@ -62,7 +63,7 @@ def test_what_is_pushed_is_a_draft_or_sent_at_once(environment: Environment) -> 
         "order: version 1 published\n",
         "order: as it is\n",
     ]
-    [version] = environment.templates.administration.versions("acme", "order")
+    [version] = environment.templates.administration.versions("acme", "order", 10).items
     assert (version.note, environment.current("order")) == ("commit 1234", 1)
     assert "@" in version.created_by
 
@@ -184,6 +185,15 @@ def test_what_is_asked_for_wrongly_is_said(
     assert why in done.stderr
 
 
+def test_all_templates_are_listed_however_many_pages_they_fill(
+    environment: Environment,
+) -> None:
+    for number in range(PAGE_SIZE + 1):
+        environment.templates.publish("acme", f"t-{number:03}", sms_source("x"))
+
+    assert len(environment.run("list", "--json").stdout.splitlines()) == PAGE_SIZE + 1
+
+
 @pytest.fixture
 def api() -> Iterator[str]:
     """The address of an API over memory."""
@@ -205,6 +215,7 @@ def test_a_key_does_the_same_over_the_api(
     pushed = run("push", str(tmp_path), "--publish")
     differs = run("diff", str(tmp_path), "order")
     pulled = run("pull", str(tmp_path / "copy"))
+    listed = run("list", "--json")
     monkeypatch.setenv("WAVECOM_API_KEY", "wrong")
     refused = run("list")
 
@@ -212,5 +223,6 @@ def test_a_key_does_the_same_over_the_api(
     assert "bad/en/sms.txt: /contents/en/sms/text line 1: uses nothing" in pushed.stderr
     assert (differs.exit_code, pulled.stdout) == (0, "order: version 1\n")
     assert (tmp_path / "copy" / "order" / "en" / "sms.txt").is_file()
+    assert json.loads(listed.stdout) == {"name": "order", "current": 1, "newest": 1, "state": "published"}
     assert refused.exit_code == 1
     assert "answers 401" in refused.stderr

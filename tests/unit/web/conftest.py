@@ -58,6 +58,7 @@ from wavecom.core.provider_administration import ProviderStatus
 from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
 from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
+from wavecom.core.traces import TraceSampler
 from wavecom.providers.receipts import Readers
 from wavecom.services.shared import regions_of, segment_prices_of, served_by
 from wavecom.services.suppressions import feedback_of, unsubscribe_links_of
@@ -137,7 +138,7 @@ def make_environment(
     unsubscribe_links = unsubscribe_links_of(settings)
     events = EventEnvironment.over(settings, clock)
     suppression_list = SuppressionList(suppressions, clock)
-    templates = TemplateEnvironment.over(clock, needs_second_person=settings.template_review)
+    templates = TemplateEnvironment.over(clock, settings)
     blobs = MemoryBlobStore()
     uploads, named_files = uploads_over(clock, blobs, settings)
     recipients = RecipientEnvironment.over(clock)
@@ -153,6 +154,8 @@ def make_environment(
             unsubscribe_links=unsubscribe_links,
             regions=regions_of(settings),
             event_accounts=events.accounts,
+            # No notification by chance: those that callers trace.
+            traces=None if settings.traces_url is None else TraceSampler(0, make_random_bytes),
         ),
         routes=served_by(settings),
         policy=Policy(),

@@ -300,7 +300,7 @@ def _template_of(tenants: Tenants, victim: Tenant) -> None:
 def _list_templates(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
     _template_of(tenants, victim)
     answer = api.get("/api/templates")
-    assert answer.json == {"items": []}
+    assert answer.json == {"items": [], "next": None}
     return [answer]
 
 

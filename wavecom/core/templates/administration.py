@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,12 +12,16 @@ from wavecom.core.ports import Clock
 from wavecom.core.templates.audit import TemplateAction, TemplateAudit, TemplateEvent
 from wavecom.core.templates.model import (
     NAME_RULE,
+    Contents,
     TemplateKind,
+    TemplatePage,
     TemplateSource,
     TemplateStore,
-    TemplateSummary,
     TemplateVersion,
+    UnreadableVersionError,
+    VersionPage,
     VersionState,
+    VersionSummary,
     is_template_name,
 )
 from wavecom.core.templates.preparation import CheckPayload, example_problems, prepared
@@ -26,7 +30,9 @@ from wavecom.errors import ForbiddenError, InvalidRequestError, Problem, Templat
 
 log = structlog.get_logger()
 
-VERSIONS_LIMIT: Final = 200
+#: How many templates an account may have, and how many versions a template.
+TEMPLATES_DEFAULT: Final = 1_000
+VERSIONS_DEFAULT: Final = 1_000
 _TRIES: Final = 5
 
 
@@ -46,6 +52,8 @@ class TemplateAdministration:
         new_id: Callable[[], str],
         on_published: Callable[[str, str], None] = lambda _client, _name: None,
         needs_second_person: bool = False,
+        templates_limit: int = TEMPLATES_DEFAULT,
+        versions_limit: int = VERSIONS_DEFAULT,
     ) -> None:
         self._store = store
         self._audit = audit
@@ -54,6 +62,8 @@ class TemplateAdministration:
         self._on_published = on_published
         #: Nobody has a version sent that he has saved himself and that nobody else has ever published.
         self._needs_second_person = needs_second_person
+        self._templates_limit = templates_limit
+        self._versions_limit = versions_limit
 
     def save(
         self,
@@ -68,7 +78,7 @@ class TemplateAdministration:
         """A new version, a draft; the newest one where it says the same already, with the layout and partials of now.
 
         Raises ``InvalidRequestError`` that names everything that is wrong: in the declarations, in any source, and in
-        what the examples give.
+        what the examples give; or that the account has as many templates, or the template as many versions, as it may.
         """
         source = self._checked(name, data)
         contents, problems = prepared(source, self._finder(client))
@@ -76,12 +86,13 @@ class TemplateAdministration:
         if problems:
             raise InvalidRequestError(problems)
         for _ in range(_TRIES):
-            newest = next(iter(self._store.versions(client, name, 1)), None)
-            if newest is not None and newest.source.kind is not source.kind:
-                raise InvalidRequestError([Problem("/kind", f"must stay {newest.source.kind}", "conflict")])
-            # What is sent is what counts: a layout that changed makes a new version of an unchanged source.
-            if newest is not None and (newest.source, newest.prepared) == (source, contents):
-                return newest
+            newest = self._newest(client, name)
+            if newest is not None and newest.kind not in {None, source.kind}:
+                raise InvalidRequestError([Problem("/kind", f"must stay {newest.kind}", "conflict")])
+            same = None if newest is None else self._same(newest, source, contents)
+            if same is not None:
+                return same
+            self._check_limits(client, newest)
             version = TemplateVersion(
                 client=client,
                 name=name,
@@ -144,20 +155,54 @@ class TemplateAdministration:
             raise TemplateNotFoundError(f"There is no version {version} of a template {name!r}.")
         return found
 
-    def versions(self, client: str, name: str, limit: int = VERSIONS_LIMIT) -> Sequence[TemplateVersion]:
-        """The versions of a template, the newest first; at least one."""
-        found = self._store.versions(client, name, limit)
-        if not found:
+    def newest(self, client: str, name: str) -> VersionSummary:
+        """The newest version, maybe a draft."""
+        found = self._newest(client, name)
+        if found is None:
             raise TemplateNotFoundError(f"There is no template {name!r}.")
         return found
+
+    def versions(self, client: str, name: str, limit: int, below: int | None = None) -> VersionPage:
+        """At most ``limit`` versions of a template, the newest first: of those whose number is below ``below``."""
+        found = self._store.versions(client, name, limit + 1, below)
+        if not found and below is None:
+            raise TemplateNotFoundError(f"There is no template {name!r}.")
+        return VersionPage(found[:limit], found[limit - 1].version if len(found) > limit else None)
 
     def current(self, client: str, name: str) -> int | None:
         """The number of the version that is sent; None: none has been published."""
         return self._store.current(client, name)
 
-    def all(self, client: str | None) -> Sequence[TemplateSummary]:
-        """Every template of an account, or of all."""
-        return self._store.newest(client)
+    def templates(self, client: str | None, limit: int, after: tuple[str, str] | None = None) -> TemplatePage:
+        """At most ``limit`` templates of an account, or of all, behind the client and name ``after``."""
+        found = self._store.templates(client, limit + 1, after)
+        last = found[limit - 1].newest if len(found) > limit else None
+        return TemplatePage(found[:limit], None if last is None else (last.client, last.name))
+
+    def _newest(self, client: str, name: str) -> VersionSummary | None:
+        return next(iter(self._store.versions(client, name, 1)), None)
+
+    def _same(self, newest: VersionSummary, source: TemplateSource, contents: Contents) -> TemplateVersion | None:
+        """The newest version, where it says the same. What is sent is what counts: a layout that changed makes a new
+        version of an unchanged source."""
+        try:
+            known = self._store.get(newest.client, newest.name, newest.version)
+        except UnreadableVersionError:
+            return None
+        return known if known is not None and (known.source, known.prepared) == (source, contents) else None
+
+    def _check_limits(self, client: str, newest: VersionSummary | None) -> None:
+        """Raise ``InvalidRequestError`` where nothing more may be kept behind ``newest``; None: of a new template."""
+        if newest is not None and newest.version >= self._versions_limit:
+            raise _too_many(
+                f"{newest.name!r} has {newest.version} versions, and may have {self._versions_limit}. Save it by "
+                "another name, or ask who runs WaveCom for more (WAVECOM_TEMPLATE_VERSIONS)"
+            )
+        if newest is None and self._store.count(client, self._templates_limit) >= self._templates_limit:
+            raise _too_many(
+                f"this account has {self._templates_limit} templates, as many as it may have. Save it as a version of "
+                "one of them, or ask who runs WaveCom for more (WAVECOM_CLIENT_TEMPLATES)"
+            )
 
     def _checked(self, name: str, data: Mapping[str, Any]) -> TemplateSource:
         source, problems = read_source(data)
@@ -188,3 +233,7 @@ class TemplateAdministration:
             version=version.version,
             actor=actor,
         )
+
+
+def _too_many(text: str) -> InvalidRequestError:
+    return InvalidRequestError([Problem("", f"is refused: {text}", "too_many")])

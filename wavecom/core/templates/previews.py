@@ -9,7 +9,6 @@ from typing import Any, Final
 from wavecom.core.lanes import Channel
 from wavecom.core.prices import PriceRange
 from wavecom.core.sms import Segments, segments, unusual_characters
-from wavecom.core.templates.model import TemplateVersion
 from wavecom.core.templates.rendering import CompiledVersion, TemplateRequest
 from wavecom.core.templates.variables import examples_of, longest_examples_of
 from wavecom.errors import InvalidRequestError
@@ -39,7 +38,7 @@ class Preview:
 
 
 def previews(
-    version: TemplateVersion,
+    compiled: CompiledVersion,
     *,
     channel: Channel | None = None,
     locale: str | None = None,
@@ -52,10 +51,10 @@ def previews(
 
     Raises ``InvalidRequestError`` as sending would.
     """
+    version = compiled.version
     declared = version.source.variables
     wanted = TemplateRequest(version.name, examples_of(declared) if variables is None else variables, locale=locale)
     longest = replace(wanted, variables=longest_examples_of(declared))
-    compiled = CompiledVersion(version)
     there_are = {Channel(name) for channels in version.prepared.values() for name in channels if name in set(Channel)}
     found = []
     for each in sorted(there_are) if channel is None else [channel]:

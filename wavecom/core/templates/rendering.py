@@ -15,7 +15,13 @@ from wavecom.core.ports import Clock
 from wavecom.core.templates import locales
 from wavecom.core.templates.compiled import CompiledContent, RenderingError
 from wavecom.core.templates.formatting import known_parent
-from wavecom.core.templates.model import TemplateKind, TemplateStore, TemplateVersion, VersionState
+from wavecom.core.templates.model import (
+    TemplateKind,
+    TemplateStore,
+    TemplateVersion,
+    UnreadableVersionError,
+    VersionState,
+)
 from wavecom.core.templates.variables import values_of
 from wavecom.errors import InvalidRequestError, Problem
 
@@ -68,11 +74,7 @@ class TemplateRenderer:
         self._store = store
         self._clock = clock
         self._kept_versions = kept_versions
-        self._kept_characters = kept_characters
-        #: Characters that ``_versions`` have.
-        self._length = 0
-        self._lock = threading.Lock()
-        self._versions: OrderedDict[tuple[str, str, int], CompiledVersion] = OrderedDict()
+        self._versions = _CompiledVersions(kept_versions, kept_characters)
         self._current: dict[tuple[str, str], tuple[int, datetime]] = {}
 
     def render(self, client: str, channel: Channel, wanted: TemplateRequest) -> Rendered:
@@ -90,10 +92,15 @@ class TemplateRenderer:
             if known is None or self._clock.now() - known[1] >= CURRENT_FOR:
                 raise NotCompiledError
             number = known[0]
-        version = self._versions.get((client, wanted.name, number))
+        version = self._versions.known((client, wanted.name, number, True))
         if version is None:
             raise NotCompiledError
         return version.render(channel, wanted, only_light=True)
+
+    def compiled(self, version: TemplateVersion) -> CompiledVersion:
+        """A version, a draft too, with what was compiled of it before: to look at, not to send."""
+        key = version.client, version.name, version.version, version.state is VersionState.PUBLISHED
+        return self._versions.known(key) or self._versions.keep(key, CompiledVersion(version))
 
     def forget(self, client: str, name: str) -> None:
         """Look anew which version is current: one has just been published."""
@@ -114,19 +121,47 @@ class TemplateRenderer:
         return number
 
     def _version(self, client: str, name: str, number: int) -> CompiledVersion:
-        key = client, name, number
-        with self._lock:
-            known = self._versions.get(key)
-            if known is not None:
-                self._versions.move_to_end(key)
-                return known
-        found = self._store.get(client, name, number)
+        key = client, name, number, True
+        known = self._versions.known(key)
+        if known is not None:
+            return known
+        try:
+            found = self._store.get(client, name, number)
+        except UnreadableVersionError as error:
+            raise _refused("/template", str(error), "invalid") from error
         if found is None or found.state is not VersionState.PUBLISHED:
             where = "/version" if self._store.current(client, name) is not None else "/template"
             raise _refused(
                 where, f"must be a published version; {number} of {name!r} is none in this account", "unknown_value"
             )
-        made = CompiledVersion(found)
+        return self._versions.keep(key, CompiledVersion(found))
+
+
+#: Client, name, number, whether it is published: publishing a draft puts its layout and partials in place anew.
+_VersionKey = tuple[str, str, int, bool]
+
+
+class _CompiledVersions:
+    """Those that were used last, as far as their number and their sources' characters allow. Thread-safe."""
+
+    def __init__(self, kept_versions: int, kept_characters: int) -> None:
+        self._kept_versions = kept_versions
+        self._kept_characters = kept_characters
+        #: Characters that ``_versions`` have.
+        self._length = 0
+        self._lock = threading.Lock()
+        self._versions: OrderedDict[_VersionKey, CompiledVersion] = OrderedDict()
+
+    def known(self, key: _VersionKey) -> CompiledVersion | None:
+        """The version, if it is kept."""
+        with self._lock:
+            known = self._versions.get(key)
+            if known is not None:
+                self._versions.move_to_end(key)
+        return known
+
+    def keep(self, key: _VersionKey, made: CompiledVersion) -> CompiledVersion:
+        """Keep ``made``, which is answered, in place of those that were not used for longest."""
         with self._lock:
             self._length += made.length - (self._versions[key].length if key in self._versions else 0)
             self._versions[key] = made
@@ -142,7 +177,7 @@ class CompiledVersion:
     once is the same."""
 
     def __init__(self, version: TemplateVersion) -> None:
-        self._version = version
+        self.version = version
         self._contents: dict[tuple[Channel, str], CompiledContent] = {}
         #: Characters of its sources, which its memory is in proportion to.
         self.length = sum(len(str(content)) for channels in version.prepared.values() for content in channels.values())
@@ -152,7 +187,7 @@ class CompiledVersion:
 
         Raises ``InvalidRequestError``; ``NotCompiledError`` where ``only_light`` and it is not compiled, or dear.
         """
-        version = self._version
+        version = self.version
         if version.source.kind is not TemplateKind.MESSAGE:
             raise _refused("/template", f"must be a message; {version.name!r} is a {version.source.kind}", "invalid")
         asked = version.source.default_locale
@@ -175,7 +210,7 @@ class CompiledVersion:
         return Rendered(payload, TemplateUse(version.name, version.version, locale))
 
     def _content(self, channel: Channel, asked: str, *, only_light: bool) -> tuple[str, CompiledContent]:
-        version = self._version
+        version = self.version
         there_are = [locale for locale, channels in version.prepared.items() if channel.value in channels]
         locale = locales.nearest(asked, there_are, version.source.default_locale)
         if locale is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,11 +16,9 @@ from wavecom import errors
 from wavecom.accounts import KeyScope
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.actor import Actor
-from wavecom.core.lanes import Channel
 from wavecom.core.submission import Accepted, Submission, SubmissionResult
-from wavecom.core.templates.rendering import Rendered, TemplateRequest
+from wavecom.core.templates.batch_rendering import BatchRenderer
 from wavecom.errors import (
-    BodyTooLargeError,
     InvalidRequestError,
     LimitStatus,
     NothingAcceptedError,
@@ -34,14 +33,10 @@ from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.openapi import PROBLEM
 from wavecom.web.api.schemas.batch import BatchItem, BatchSchema
 from wavecom.web.api.schemas.notification import NotificationRequest
-from wavecom.web.api.schemas.templated import Render
 from wavecom.web.api.shapes import Json, array, boolean, integer, record
 from wavecom.web.authentication import Authenticator, caller
 from wavecom.web.limit_headers import ERRORS, HEADERS, limit_headers
 from wavecom.web.request_middleware import TRACEPARENT
-
-#: Characters that templates may write for one batch: 1,000 mails of 32 KiB.
-RENDERED_LIMIT = 32 * 1024 * 1024
 
 EXAMPLE = {
     "common": {"type": "sms", "payload": {"text": "Hello"}},
@@ -119,7 +114,7 @@ def add_to(blueprint: ApiBlueprint, authenticator: Authenticator, services: WebS
         key's limits a batch uses up one for each item that is new; items that are refused count against the rate only.
         """
         actor = caller()
-        render = _bounded(partial(services.templates.render, actor.client))
+        render = BatchRenderer(partial(services.templates.render, actor.client), time.thread_time)
         named = {item.recipient_id for item in items if item.recipient_id is not None}
         recipients = services.recipients.find(actor.client, named) if named else {}
         items = [item.addressed(recipients).completed(render) for item in items]
@@ -132,26 +127,6 @@ def add_to(blueprint: ApiBlueprint, authenticator: Authenticator, services: WebS
         response = _answer(outcomes)
         response.headers.extend(limit_headers(limits))
         return response
-
-
-def _bounded(render: Render) -> Render:
-    """``render`` for the items of one batch, whose payloads all stand in memory until the last one is written.
-
-    Raises ``BodyTooLargeError`` where they get longer than ``RENDERED_LIMIT`` together.
-    """
-    lengths: list[int] = []
-
-    def bounded(channel: Channel, wanted: TemplateRequest) -> Rendered:
-        rendered = render(channel, wanted)
-        lengths.append(sum(len(each) for each in rendered.payload.values() if isinstance(each, str)))
-        if sum(lengths) > RENDERED_LIMIT:
-            raise BodyTooLargeError(
-                f"What the templates write for the first {len(lengths)} items that name one has more than "
-                f"{RENDERED_LIMIT} characters; send fewer at once."
-            )
-        return rendered
-
-    return bounded
 
 
 def _keys(items: Sequence[BatchItem], common: str | None) -> list[str | None]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from flask import Response, request
 
 from wavecom import errors
@@ -17,6 +15,7 @@ from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import NO_SUCH_JOB, job_id_in_path, json_response
 from wavecom.web.api.declarations import JOB_ID
 from wavecom.web.api.fallbacks import ONE_OR_FALLBACK, ONE_OR_FALLBACK_ACCEPTED
+from wavecom.web.api.paging import LINK, page_response
 from wavecom.web.api.schemas.addressed import AddressedRequest
 from wavecom.web.api.schemas.fallback import FALLBACK, FallbackRequest, FallbackSchema
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
@@ -96,17 +95,13 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         200,
         answers.PAGE,
         example={"items": [answers.SUMMARY_EXAMPLE], "next": None},
-        headers={"Link": "the address of the next page, where there is one"},
+        headers=LINK,
     )
     def find(query: ListRequest) -> Response:
         """List notifications, newest first."""
         page = services.jobs.search(query.for_client(caller().client), query.limit, query.after)
-        next_link = None if page.next is None else _with_cursor(cursors.encode(page.next))
-        body = {"items": [representation.summary(job) for job in page.jobs], "next": next_link}
-        response = json_response(body)
-        if next_link is not None:
-            response.headers["Link"] = f'<{next_link}>; rel="next"'
-        return response
+        cursor = None if page.next is None else cursors.encode(page.next)
+        return page_response([representation.summary(job) for job in page.jobs], cursor)
 
     @blueprint.operation("GET", "/<job_id>", id="readNotification")
     @authenticator.requires(KeyScope.READ)
@@ -132,9 +127,3 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
 def _root() -> str:
     """The path of the collection as the client sees it, also behind a proxy that mounts us below a prefix."""
     return request.root_path + PATH
-
-
-def _with_cursor(cursor: str) -> str:
-    """The current list's address with another cursor."""
-    query = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
-    return f"{_root()}?{urlencode([*query, ('cursor', cursor)])}"

@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from io import BytesIO, TextIOWrapper
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -31,6 +30,7 @@ from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import json_response
 from wavecom.web.api.declarations import Parameter
 from wavecom.web.api.field_errors import FieldErrorCode
+from wavecom.web.api.paging import LINK, page_response
 from wavecom.web.api.representation import rfc3339
 from wavecom.web.api.schemas.suppression import (
     LiftQuery,
@@ -179,13 +179,13 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         200,
         PAGE,
         example={"items": [EXAMPLE], "next": None},
-        headers={"Link": "the address of the next page, where there is one"},
+        headers=LINK,
     )
     def find(query: SuppressionListRequest) -> Response:
         """List the entries, newest first."""
         page = suppressions.search(query.for_account(caller().client), query.limit, query.after)
-        next_link = _next(page.next)
-        return _linked(json_response({"items": [summary(each) for each in page.entries], "next": next_link}), next_link)
+        cursor = None if page.next is None else encoded(page.next)
+        return page_response([summary(each) for each in page.entries], cursor)
 
     @blueprint.operation("GET", "/export", id="exportSuppressions")
     @authenticator.requires(KeyScope.READ)
@@ -319,19 +319,6 @@ def id_in_path(given: str) -> str:
 def encoded(cursor: SuppressionCursor) -> str:
     """A place in the list as an opaque text."""
     return cursors.encode(Cursor(cursor.created_at, JobId(cursor.suppression_id)))
-
-
-def _next(cursor: SuppressionCursor | None) -> str | None:
-    if cursor is None:
-        return None
-    query = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
-    return f"{request.root_path}{PATH}?{urlencode([*query, ('cursor', encoded(cursor))])}"
-
-
-def _linked(response: Response, next_link: str | None) -> Response:
-    if next_link is not None:
-        response.headers["Link"] = f'<{next_link}>; rel="next"'
-    return response
 
 
 def _csv_body() -> TextIOWrapper:

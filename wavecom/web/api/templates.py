@@ -17,6 +17,7 @@ from wavecom.core.templates.model import (
     TemplateSummary,
     TemplateVersion,
     VersionState,
+    VersionSummary,
     is_template_name,
 )
 from wavecom.core.templates.previews import Preview, previews
@@ -26,10 +27,17 @@ from wavecom.services.web import WebServices
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import json_response
 from wavecom.web.api.declarations import Parameter
+from wavecom.web.api.paging import LINK, page_response
 from wavecom.web.api.payload_checks import payload_check
 from wavecom.web.api.representation import rfc3339
 from wavecom.web.api.schemas.notification import NotificationSchema
-from wavecom.web.api.schemas.template import PreviewSchema, TemplateVersionSchema
+from wavecom.web.api.schemas.template import (
+    PageRequest,
+    PreviewSchema,
+    TemplateListQuery,
+    TemplateVersionSchema,
+    VersionListQuery,
+)
 from wavecom.web.api.shapes import anything, array, enum, integer, nullable, record, text, timestamp
 from wavecom.web.authentication import Authenticator, caller
 
@@ -51,7 +59,13 @@ _VERSION_FIELDS: dict[str, Any] = {
     "publishedAt": nullable(timestamp("when it was published last")),
     "publishedBy": nullable(text()),
 }
-_SHORT = record("TemplateVersionSummary", _VERSION_FIELDS)
+#: What a list says of a version that it can't read, because a later release saved it.
+_UNREADABLE = "null: a later release saved it, and this one can't read it"
+_SHORT = record(
+    "TemplateVersionSummary",
+    _VERSION_FIELDS
+    | {"state": nullable(enum(VersionState, _UNREADABLE)), "kind": nullable(enum(TemplateKind, _UNREADABLE))},
+)
 VERSION_SHAPE = record(
     "TemplateVersion",
     {
@@ -65,16 +79,18 @@ _TEMPLATE = record(
     "Template",
     {
         "name": text(),
-        "kind": enum(TemplateKind),
+        "kind": nullable(enum(TemplateKind, f"of the newest version; {_UNREADABLE}")),
         "current": nullable(integer("the version that is sent; null: none has been published", minimum=1)),
         "newest": integer("the newest version, maybe a draft", minimum=1),
+        "state": nullable(enum(VersionState, f"of the newest version; {_UNREADABLE}")),
         "types": array(enum(Channel), "of the newest version"),
         "locales": array(text(), "of the newest version"),
         "updatedAt": timestamp("when the newest version was saved"),
     },
 )
-_TEMPLATES = record("Templates", {"items": array(_TEMPLATE, "by name")})
-_VERSIONS = record("TemplateVersions", {"items": array(_SHORT, "the newest first")})
+_NEXT = nullable(text("the address of the next page"))
+_TEMPLATES = record("Templates", {"items": array(_TEMPLATE, "by name"), "next": _NEXT})
+_VERSIONS = record("TemplateVersions", {"items": array(_SHORT, "the newest first"), "next": _NEXT})
 _SEGMENTS = record("SmsSegments", {"encoding": enum(ENCODINGS), "segments": integer(minimum=1)})
 _COST = record(
     "CostRange",
@@ -129,6 +145,7 @@ _EXAMPLE_TEMPLATE = {
     "kind": "message",
     "current": 3,
     "newest": 3,
+    "state": "published",
     "types": ["sms"],
     "locales": ["de", "en"],
     "updatedAt": "2026-03-14T09:26:53.589Z",
@@ -157,20 +174,24 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
 
     @blueprint.operation("GET", "", id="listTemplates")
     @authenticator.requires(KeyScope.READ)
-    @blueprint.answers(200, _TEMPLATES, example={"items": [_EXAMPLE_TEMPLATE]})
-    def list_templates() -> Response:
-        """List your templates."""
-        return json_response({"items": [template_json(each) for each in templates.all(caller().client)]})
+    @blueprint.reads(TemplateListQuery(), "query", example={"limit": 50})
+    @blueprint.answers(200, _TEMPLATES, example={"items": [_EXAMPLE_TEMPLATE], "next": None}, headers=LINK)
+    def list_templates(query: PageRequest[str]) -> Response:
+        """List your templates, by name."""
+        client = caller().client
+        page = templates.templates(client, query.limit, None if query.cursor is None else (client, query.cursor))
+        return page_response([template_json(each) for each in page.items], None if page.next is None else page.next[1])
 
     @blueprint.operation("GET", "/<template>/versions", id="listTemplateVersions")
     @authenticator.requires(KeyScope.READ)
     @blueprint.takes(NAME)
-    @blueprint.answers(200, _VERSIONS, example={"items": [_EXAMPLE_SHORT]})
+    @blueprint.reads(VersionListQuery(), "query", example={"limit": 50})
+    @blueprint.answers(200, _VERSIONS, example={"items": [_EXAMPLE_SHORT], "next": None}, headers=LINK)
     @blueprint.fails(errors.TemplateNotFoundError)
-    def versions(template: str) -> Response:
-        """List the versions of a template, at most 200."""
-        found = templates.versions(caller().client, _name(template))
-        return json_response({"items": [_short(each) for each in found]})
+    def versions(query: PageRequest[int], template: str) -> Response:
+        """List the versions of a template, newest first."""
+        page = templates.versions(caller().client, _name(template), query.limit, query.cursor)
+        return page_response([_short(each) for each in page.items], None if page.next is None else str(page.next))
 
     @blueprint.operation("POST", "/<template>/versions", id="saveTemplateVersion")
     @authenticator.requires(KeyScope.MANAGE)
@@ -245,10 +266,10 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         `cost` is what it costs by the prices of the providers that it may go through, as far as they are known.
         """
         client = caller().client
-        number = wanted.get("version") or templates.versions(client, _name(template), 1)[0].version
+        number = wanted.get("version") or templates.newest(client, _name(template)).version
         version = templates.get(client, template, number)
         found = previews(
-            version,
+            services.templates.compiled(version),
             channel=wanted.get("type"),
             locale=wanted.get("locale"),
             variables=wanted.get("variables"),
@@ -262,30 +283,29 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
 def template_json(summary: TemplateSummary) -> dict[str, Any]:
     """A template as its client sees it in a list."""
     newest = summary.newest
-    contents = newest.source.contents
-    is_message = newest.source.kind is TemplateKind.MESSAGE
     return {
         "name": newest.name,
-        "kind": newest.source.kind.value,
+        "kind": newest.kind,
         "current": summary.current,
         "newest": newest.version,
-        "types": sorted({name for channels in contents.values() for name in channels}) if is_message else [],
-        "locales": sorted(contents),
+        "state": newest.state,
+        "types": list(newest.types),
+        "locales": list(newest.locales),
         "updatedAt": rfc3339(newest.created_at),
     }
 
 
 def version_json(version: TemplateVersion) -> dict[str, Any]:
     """A version with its source."""
-    return _short(version) | source_json(version.source)
+    return _short(VersionSummary.of(version)) | source_json(version.source)
 
 
-def _short(version: TemplateVersion) -> dict[str, Any]:
+def _short(version: VersionSummary) -> dict[str, Any]:
     return {
         "name": version.name,
         "version": version.version,
-        "state": version.state.value,
-        "kind": version.source.kind.value,
+        "state": version.state,
+        "kind": version.kind,
         "note": version.note,
         "createdAt": rfc3339(version.created_at),
         "createdBy": version.created_by,

@@ -65,10 +65,12 @@ CAMPAIGN_HOLDS: dict[str, str] = {
     CampaignHold.LANE: "Enough of its notifications wait to be delivered: others must not wait behind more.",
     CampaignHold.QUOTA: "The day’s quota is used up.",
 }
-TEMPLATE_STATES: dict[VersionState, Appearance] = {
+TEMPLATE_STATES: dict[VersionState | None, Appearance] = {
     VersionState.DRAFT: Appearance("Draft", "dot"),
     VersionState.REVIEW: Appearance("To be reviewed", "hourglass", "warn"),
     VersionState.PUBLISHED: Appearance("Published", "check", "good"),
+    # A later release saved it.
+    None: Appearance("Not readable", "alert", "bad"),
 }
 SUPPRESSION_STATES: dict[SuppressionState, Appearance] = {
     SuppressionState.ACTIVE: Appearance("In force", "slash", "warn"),
@@ -150,6 +152,8 @@ AUDIT_ACTIONS: dict[str, str] = {
     "rotate_key": "Rotated an API key",
     "revoke_key": "Revoked an API key",
     "allow_senders": "Changed a client's senders",
+    "begin_session": "Signed in",
+    "sign_on": "Was let in by the identity provider",
     "end_session": "Ended a session",
     "pause_provider": "Paused a provider",
     "reopen_provider": "Opened a provider",
@@ -165,6 +169,10 @@ AUDIT_ACTIONS: dict[str, str] = {
     "save_template": "Saved a version of a template",
     "ask_template_review": "Asked for a template's review",
     "publish_template": "Published a template",
+    "create_callback": "Made a callback",
+    "change_callback": "Changed a callback",
+    "rotate_callback_secret": "Made a callback a new secret",
+    "delete_callback": "Deleted a callback",
 }
 
 

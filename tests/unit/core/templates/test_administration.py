@@ -13,6 +13,7 @@ from wavecom.core.lanes import Channel
 from wavecom.core.templates.model import TemplateVersion, VersionState
 from wavecom.core.templates.sources import read_source, source_json
 from wavecom.errors import ForbiddenError, InvalidRequestError, Problem, TemplateNotFoundError
+from wavecom.settings import Settings
 
 NAME = {"type": "text", "example": "Amina"}
 
@@ -86,7 +87,7 @@ def test_an_older_version_is_current_again_when_it_is_published_again(
 
 
 def test_where_somebody_else_has_to_look_nobody_publishes_what_he_has_saved(clock: FakeClock) -> None:
-    environment = TemplateEnvironment.over(clock, needs_second_person=True)
+    environment = TemplateEnvironment.over(clock, Settings(template_review=True))
     administration = environment.administration
     draft = save(environment, sms_source("one"))
     administration.ask_review("key k-2", "acme", "order", 1)
@@ -105,7 +106,7 @@ def test_where_somebody_else_has_to_look_nobody_publishes_what_he_has_saved(cloc
 
 
 def test_anybody_goes_back_to_what_somebody_else_has_published(clock: FakeClock) -> None:
-    environment = TemplateEnvironment.over(clock, needs_second_person=True)
+    environment = TemplateEnvironment.over(clock, Settings(template_review=True))
     for text, version in (("one", 1), ("two", 2)):
         save(environment, sms_source(text))
         clock.advance(1)
@@ -264,4 +265,57 @@ def test_what_there_is_not_is_said(environment: TemplateEnvironment) -> None:
     with pytest.raises(TemplateNotFoundError):
         environment.administration.get("acme", "order", 1)
     with pytest.raises(TemplateNotFoundError):
-        environment.administration.versions("acme", "order")
+        environment.administration.versions("acme", "order", 10)
+    with pytest.raises(TemplateNotFoundError):
+        environment.administration.newest("acme", "order")
+
+
+def test_lists_come_in_pages(environment: TemplateEnvironment) -> None:
+    administration = environment.administration
+    for name in ("a", "b", "c"):
+        for text in ("one", "two", "three"):
+            save(environment, sms_source(text), name)
+
+    versions = [administration.versions("acme", "a", 2), administration.versions("acme", "a", 2, 2)]
+    templates = [administration.templates("acme", 2), administration.templates("acme", 2, ("acme", "b"))]
+
+    assert [([each.version for each in page.items], page.next) for page in versions] == [([3, 2], 2), ([1], None)]
+    assert [([each.newest.name for each in page.items], page.next) for page in templates] == [
+        (["a", "b"], ("acme", "b")),
+        (["c"], None),
+    ]
+    assert administration.versions("acme", "a", 3).next is None
+    assert administration.versions("acme", "a", 3, 1).items == []
+
+
+def test_an_account_has_so_many_templates(clock: FakeClock) -> None:
+    environment = TemplateEnvironment.over(clock, Settings(client_templates=2))
+    for name in ("a", "b"):
+        save(environment, sms_source("one"), name)
+    environment.administration.save("key k-1", "other", "c", sms_source("one"), check=no_check)
+
+    [(where, text)] = refused(environment, sms_source("one"), "c")
+
+    assert where == ""
+    assert "has 2 templates, as many as it may have" in text
+    assert save(environment, sms_source("two"), "b").version == 2
+
+
+def test_a_template_has_so_many_versions(clock: FakeClock) -> None:
+    environment = TemplateEnvironment.over(clock, Settings(template_versions=2))
+    for text in ("one", "two"):
+        save(environment, sms_source(text))
+
+    [(where, text)] = refused(environment, sms_source("three"))
+
+    assert where == ""
+    assert "'order' has 2 versions, and may have 2" in text
+    assert save(environment, sms_source("two")).version == 2, "which says the same is no new version"
+    assert save(environment, sms_source("one"), "other").version == 1
+
+
+def test_a_version_that_cant_be_read_is_followed_by_a_new_one(environment: TemplateEnvironment) -> None:
+    save(environment, ORDER)
+    environment.store.unreadable.add(("acme", "order", 1))
+
+    assert save(environment, ORDER).version == 2

@@ -16,7 +16,7 @@ from wavecom.core.templates.previews import MAIL_LIMIT_BYTES, Preview, previews
 def preview(channel: str, content: dict[str, Any], **variables: Any) -> Preview:
     environment = TemplateEnvironment.over(FakeClock())
     number = environment.publish("acme", "t", {"variables": variables, "contents": {"en": {channel: content}}})
-    [found] = previews(environment.administration.get("acme", "t", number))
+    [found] = previews(environment.renderer.compiled(environment.administration.get("acme", "t", number)))
     return found
 
 
@@ -62,11 +62,11 @@ def test_a_text_message_costs_from_these_values_to_the_longest() -> None:
     name = {"type": "text", "example": "Amina", "maxLength": 300}
     content = {"sms": {"text": "Hello {{ name }}"}, "push": {"body": "Hello {{ name }}"}}
     number = environment.publish("acme", "t", {"variables": {"name": name}, "contents": {"en": content}})
-    version = environment.administration.get("acme", "t", number)
+    compiled = environment.renderer.compiled(environment.administration.get("acme", "t", number))
     price = PriceRange("EUR", Decimal("0.02"), Decimal("0.05"))
 
-    push, sms = previews(version, prices=[price])
-    [longer] = previews(version, channel=Channel.SMS, variables={"name": "x" * 290}, prices=[price])
+    push, sms = previews(compiled, prices=[price])
+    [longer] = previews(compiled, channel=Channel.SMS, variables={"name": "x" * 290}, prices=[price])
 
     assert push.cost == ()
     assert sms.cost == (PriceRange("EUR", Decimal("0.02"), Decimal("0.10")),)

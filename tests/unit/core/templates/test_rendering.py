@@ -10,7 +10,7 @@ from tests.template_environment import ORDER, VARIABLES, TemplateEnvironment, no
 from wavecom.core.job import TemplateUse
 from wavecom.core.lanes import Channel
 from wavecom.core.sms import Segments, segments
-from wavecom.core.templates.rendering import Rendered, TemplateRenderer, TemplateRequest
+from wavecom.core.templates.rendering import NotCompiledError, Rendered, TemplateRenderer, TemplateRequest
 from wavecom.errors import InvalidRequestError
 
 
@@ -160,6 +160,41 @@ def test_large_versions_leave_earlier_and_the_last_one_always_stays(clock: FakeC
         return environment.store.reads - before
 
     assert [reads(name) for name in ("a", "b", "a", "c", "c", "a")] == [2, 2, 0, 2, 0, 1]
+
+
+def test_a_version_that_cant_be_read_is_refused_by_its_name(environment: TemplateEnvironment) -> None:
+    environment.store.unreadable.add(("acme", "order", 1))
+
+    with pytest.raises(InvalidRequestError) as error:
+        rendered(environment)
+
+    [problem] = error.value.problems
+    assert problem.where == "/template"
+    assert "Version 1 of 'order' can't be read by this release" in problem.message
+
+
+def test_what_is_looked_at_again_is_not_compiled_again(environment: TemplateEnvironment) -> None:
+    draft = environment.administration.save("key k-1", "acme", "draft", sms_source("words"), check=no_check)
+    renderer = environment.renderer
+
+    seen = [renderer.compiled(environment.administration.get("acme", "draft", draft.version)) for _ in range(2)]
+    published = environment.administration.publish("key k-1", "acme", "draft", draft.version, check=no_check)
+
+    assert seen[0] is seen[1]
+    # Publishing has put its layout and partials in place anew.
+    assert renderer.compiled(published).version == published
+    assert renderer.compiled(published) is renderer.compiled(published)
+
+
+def test_a_draft_that_was_looked_at_is_not_sent(environment: TemplateEnvironment) -> None:
+    draft = environment.administration.save("key k-1", "acme", "draft", sms_source("words"), check=no_check)
+    wanted = TemplateRequest("draft", version=draft.version)
+    environment.renderer.compiled(draft).render(Channel.SMS, wanted)
+
+    with pytest.raises(NotCompiledError):
+        environment.renderer.render_now("acme", Channel.SMS, wanted)
+    with pytest.raises(InvalidRequestError):
+        environment.renderer.render("acme", Channel.SMS, wanted)
 
 
 def test_a_content_is_compiled_once_for_all_locales_that_are_asked_for(environment: TemplateEnvironment) -> None:

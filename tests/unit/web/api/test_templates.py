@@ -40,12 +40,70 @@ def test_a_version_is_saved_read_and_listed(api: FlaskClient) -> None:
                 "kind": "message",
                 "current": None,
                 "newest": 1,
+                "state": "draft",
                 "types": ["email", "push", "sms"],
                 "locales": ["de", "en"],
                 "updatedAt": saved["createdAt"],
             }
-        ]
+        ],
+        "next": None,
     }
+
+
+def pages_of(api: FlaskClient, address: str, name: str) -> list[list[Any]]:
+    """What the pages of a list have in the field ``name``, from ``address`` on by its links."""
+    found: list[list[Any]] = []
+    link: str | None = address
+    while link is not None:
+        answer = api.get(link)
+        found.append([each[name] for each in answer.json["items"]])
+        link = answer.json["next"]
+        assert answer.headers.get("Link") == (None if link is None else f'<{link}>; rel="next"')
+    return found
+
+
+def test_lists_come_in_pages(environment: WebEnvironment, api: FlaskClient) -> None:
+    for name in ("order", "bill", "welcome"):
+        for text in ("one", "two", "three"):
+            environment.templates.publish("default", name, sms_source(text))
+    environment.templates.publish("other", "code", sms_source("one"))
+
+    assert pages_of(api, "/api/templates?limit=2", "name") == [["bill", "order"], ["welcome"]]
+    assert pages_of(api, f"{VERSIONS}?limit=2", "version") == [[3, 2], [1]]
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "cursor=A%20b", "cursor=", "colour=red"])
+@pytest.mark.parametrize("path", ["/api/templates", VERSIONS])
+def test_a_list_that_is_asked_for_wrongly_is_refused(api: FlaskClient, path: str, query: str) -> None:
+    save(api)
+
+    answer = api.get(f"{path}?{query}")
+
+    assert answer.status_code == 422
+    assert answer.json["errors"][0]["parameter"] == query.partition("=")[0]
+
+
+def test_a_version_of_a_later_release_costs_the_lists_nothing(environment: WebEnvironment, api: FlaskClient) -> None:
+    save(api)
+    environment.templates.store.unreadable.add(("default", "order", 1))
+
+    [template] = api.get("/api/templates").json["items"]
+    [version] = api.get(VERSIONS).json["items"]
+    read = api.get(f"{VERSIONS}/1")
+
+    assert (template["kind"], version["kind"], version["version"]) == (None, None, 1)
+    assert (read.status_code, read.json["code"]) == (404, "template_not_found")
+    assert "Version 1 of 'order' can't be read by this release" in read.json["detail"]
+
+
+def test_an_account_that_has_all_it_may_have_is_told_so() -> None:
+    api = make_environment(Settings(secret_key="a secret for tests only", client_templates=1)).client()
+    save(api)
+
+    answer = api.post("/api/templates/bill/versions", json=ORDER)
+
+    assert (answer.status_code, answer.json["errors"][0]["code"]) == (422, "too_many")
+    assert "WAVECOM_CLIENT_TEMPLATES" in answer.json["errors"][0]["message"]
 
 
 def test_a_version_is_reviewed_published_and_sent(environment: WebEnvironment, api: FlaskClient) -> None:

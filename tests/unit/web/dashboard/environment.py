@@ -261,7 +261,7 @@ class DashboardEnvironment:
             policy=Policy(),
             quotas=quotas,
         )
-        self.templates = TemplateEnvironment.over(self.clock, needs_second_person=self.settings.template_review)
+        self.templates = TemplateEnvironment.over(self.clock, self.settings)
         acceptance = Acceptance(submission, quotas, usual, named_files, self.recipients.rules)
         self.services = WebServices(
             settings=self.settings,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.unit.web.dashboard.environment import DashboardEnvironment
 from wavecom.core.job import TemplateUse
 from wavecom.core.roles import Role
 from wavecom.core.templates.model import VersionState
+from wavecom.web.dashboard.message_templates import PAGE_SIZE
 
 PAGE = "/templates/acme/order"
 
@@ -135,6 +137,52 @@ def test_a_part_that_has_gone_is_said_when_it_is_published(templates: DashboardE
 
     assert "does not fit any more" in browser.get(PAGE).text
     assert administration.current("acme", "order") == 1
+
+
+def links(page: str, word: str) -> list[str]:
+    """Addresses behind the links of a page that are called ``word``."""
+    return [html.unescape(each) for each in re.findall(rf'href="([^"]+)"[^>]*>{word}</a>', page)]
+
+
+def test_templates_are_listed_in_pages(environment: DashboardEnvironment) -> None:
+    for number in range(PAGE_SIZE + 1):
+        environment.templates.publish("acme", f"t-{number:03}", sms_source("x"))
+    browser = environment.browser()
+
+    first = browser.get("/templates").text
+    [further] = links(first, "Further")
+    second = browser.get(further).text
+    beyond = browser.get("/templates?account=acme&after=z").text
+
+    assert ("t-049" in first, "t-050" in first) == (True, False)
+    assert ("t-049" in second, "t-050" in second) == (False, True)
+    assert (links(second, "First"), links(second, "Further")) == (["/templates"], [])
+    assert "That was all" in beyond
+
+
+def test_versions_are_listed_in_pages(environment: DashboardEnvironment) -> None:
+    for number in range(PAGE_SIZE + 1):
+        environment.templates.publish("acme", "order", sms_source(f"text {number}"))
+    browser = environment.browser()
+
+    [older] = links(browser.get(PAGE).text, "Older")
+    page = browser.get(older).text
+
+    assert links(page, "Version 1") == [f"{PAGE}?version=1"]
+    assert links(page, "Version 2") == []
+    assert links(page, "Newest") == [PAGE]
+
+
+def test_a_version_of_a_later_release_is_said_to_be_one(templates: DashboardEnvironment) -> None:
+    templates.templates.store.unreadable.add(("acme", "order", 2))
+    browser = templates.browser_as(Role.OPERATOR)
+
+    listed, page = browser.get("/templates").text, browser.get(PAGE).text
+
+    assert "Not readable" in listed
+    assert "Version 2 of &#39;order&#39; can&#39;t be read by this release" in page
+    assert "Amina, your order of CHF 1,234.50 is on its way" in page, "what is sent is seen all the same"
+    assert "Publish version" not in page
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
 
 from wavecom.core.lanes import Channel
 from wavecom.core.templates.locales import LOCALE_RULE
-from wavecom.core.templates.model import TemplateKind
+from wavecom.core.templates.model import NAME_PATTERN, TemplateKind
 from wavecom.web.api.fields import AnyObject, Choice, Integer, Text
 from wavecom.web.api.schemas.base import BaseSchema
+from wavecom.web.api.schemas.listing import LIMIT_DEFAULT, LIMIT_MAXIMUM
+from wavecom.web.api.schemas.query import IntegerInQuery, QuerySchema
 from wavecom.web.api.schemas.templated import VERSIONS_MAXIMUM
 
 NOTE_LIMIT = 500
+_PAGING: Mapping[str, str] = {"after": "cursor", "page": "cursor", "pageSize": "limit", "perPage": "limit"}
+
+PlaceT = TypeVar("PlaceT", str, int)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest(Generic[PlaceT]):
+    """Which part of a list; ``cursor`` None: its beginning."""
+
+    limit: int
+    cursor: PlaceT | None
+
+
+class TemplateListQuery(QuerySchema):
+    """The query of ``GET /api/templates``. ``load`` takes it as name → values; its cursor is a template's name."""
+
+    aliases: ClassVar[Mapping[str, str]] = _PAGING
+
+    limit = IntegerInQuery("a whole number", minimum=1, maximum=LIMIT_MAXIMUM, load_default=LIMIT_DEFAULT)
+    cursor = Text("the cursor of a next link, unchanged", max_length=64, pattern=NAME_PATTERN.strip("^$"))
+
+    def load(self, data: Mapping[str, list[str]], **_: Any) -> PageRequest[str]:  # type: ignore[override]
+        """See the class. Raises ``ValidationError`` with every error in the query."""
+        fields = self.load_query(data)
+        return PageRequest(fields["limit"], fields.get("cursor"))
+
+
+class VersionListQuery(QuerySchema):
+    """The query of a list of versions; its cursor is a version's number."""
+
+    aliases: ClassVar[Mapping[str, str]] = _PAGING
+
+    limit = IntegerInQuery("a whole number", minimum=1, maximum=LIMIT_MAXIMUM, load_default=LIMIT_DEFAULT)
+    cursor = IntegerInQuery("the cursor of a next link, unchanged", minimum=1, maximum=VERSIONS_MAXIMUM)
+
+    def load(self, data: Mapping[str, list[str]], **_: Any) -> PageRequest[int]:  # type: ignore[override]
+        """See the class. Raises ``ValidationError`` with every error in the query."""
+        fields = self.load_query(data)
+        return PageRequest(fields["limit"], fields.get("cursor"))
 
 
 class TemplateVersionSchema(BaseSchema):
