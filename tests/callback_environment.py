@@ -13,6 +13,7 @@ from tests.contract.test_callback_storage import make_callback
 from tests.factories import make_job_id
 from tests.fakes import FakeClock
 from tests.memory_storage import (
+    MemoryCallbackAudit,
     MemoryCallbackDeliveryStore,
     MemoryCallbackStore,
     MemoryEventAccountStore,
@@ -75,6 +76,7 @@ class Environment:
             deliveries=self.deliveries,
             events=self.log,
             accounts=MemoryEventAccountStore(),
+            audit=MemoryCallbackAudit(),
             clock=self.clock,
             new_id=lambda: next(ids),
             random_bytes=lambda size: b"s" * size,

@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass
 
 from tests.memory_storage import (
+    MemoryCallbackAudit,
     MemoryCallbackDeliveryStore,
     MemoryCallbackStore,
     MemoryEventAccountStore,
@@ -29,12 +30,14 @@ class EventEnvironment:
     accounts: EventAccounts
     reader: EventReader
     administration: CallbackAdministration
+    audit: MemoryCallbackAudit
 
     @classmethod
     def over(cls, settings: Settings, clock: Clock) -> EventEnvironment:
         """Empty stores, and accounts none of which uses events yet."""
         log, store = MemoryEventLog(), MemoryEventAccountStore()
         callbacks, deliveries = MemoryCallbackStore(), MemoryCallbackDeliveryStore()
+        audit = MemoryCallbackAudit()
         accounts = EventAccounts(store)
         accounts.refresh()
         administration = CallbackAdministration(
@@ -42,10 +45,11 @@ class EventEnvironment:
             deliveries=deliveries,
             events=log,
             accounts=store,
+            audit=audit,
             clock=clock,
             new_id=lambda: uuid.uuid4().hex,
             random_bytes=secrets.token_bytes,
             private_hosts=settings.callback_private_hosts,
         )
         reader = EventReader(log=log, accounts=store, clock=clock)
-        return cls(log, callbacks, deliveries, accounts, reader, administration)
+        return cls(log, callbacks, deliveries, accounts, reader, administration, audit)

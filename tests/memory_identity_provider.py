@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +27,13 @@ class Redeemed:
 
 
 @dataclass
+class SignedOut:
+    subject: str | None
+    session: str | None
+    issued_at: float
+
+
+@dataclass
 class MemoryIdentityProvider:
     """``accounts.sign_on.CodeFlow`` without a server: knows one person, and one code for each nonce."""
 
@@ -34,6 +43,8 @@ class MemoryIdentityProvider:
     is_up: bool = True
     issuer: str = ISSUER
     redeemed: list[dict[str, str]] = field(default_factory=list)
+    #: Logout tokens, and whom each names.
+    signed_out_by: dict[str, SignedOut] = field(default_factory=dict)
 
     def authorization_url(self, **given: str) -> str:
         self._check()
@@ -49,10 +60,19 @@ class MemoryIdentityProvider:
         if code != "right" or given in self.redeemed:
             raise SignOnError("refused", "code_refused")
         self.redeemed.append(given)
-        return Redeemed({"iss": self.issuer, **self.claims})
+        if "sid" not in self.claims:
+            return Redeemed({"iss": self.issuer, **self.claims})
+        payload = urlsafe_b64encode(json.dumps(self.claims).encode()).decode().rstrip("=")
+        return Redeemed({"iss": self.issuer, **self.claims}, f"header.{payload}.signature")
 
     def logout_url(self, id_token: str | None, return_to: str) -> str | None:
         return f"{ISSUER}/logout?{urlencode({'hint': id_token or '', 'to': return_to})}"
+
+    def signed_out(self, logout_token: str) -> SignedOut:
+        self._check()
+        if logout_token not in self.signed_out_by:
+            raise SignOnError("forged", "forged")
+        return self.signed_out_by[logout_token]
 
     def _check(self) -> None:
         if not self.is_up:

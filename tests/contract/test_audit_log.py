@@ -13,6 +13,7 @@ from tests.memory_storage import MemoryAuditLog
 from wavecom.core.audit import AuditAction, AuditPosition, FailureReason
 from wavecom.core.bulk_operations import AuditLog, BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyAction, KeyEvent
+from wavecom.core.sessions import SessionBegun
 from wavecom.storage.mongo.audit import MongoAuditLog
 
 NEW = BulkOperation("run-1", AuditAction.REPLAY, "ada@ops", NOW, {"error_code": "rejected"})
@@ -78,6 +79,17 @@ def test_an_entry_about_a_key_is_no_operation(database: Database[dict[str, Any]]
     )
 
     assert audit.find("event-1") is None
+
+
+def test_a_sign_in_is_noted_once(database: Database[dict[str, Any]]) -> None:
+    log = MongoAuditLog(database)
+    event = SessionBegun(event_id="begin-s-1", actor="user ada", at=NOW, session_id="s-1", address="192.0.2.7")
+
+    log.record_session_begin(event)
+    log.record_session_begin(event)
+
+    [entry] = log.newest(action="begin_session", limit=10)
+    assert (entry["operator"], entry["sessionId"], entry["address"]) == ("user ada", "s-1", "192.0.2.7")
 
 
 def test_a_release_is_noted_when_it_is_another_one_and_so_is_the_way_back(database: Database[dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from pymongo.database import Database
 from tests.factories import NOW, later
 from tests.memory_storage import MemoryCallbackDeliveryStore, MemoryCallbackStore
 from wavecom.callbacks.sealed_secrets import SecretSealer
+from wavecom.core.callback_audit import CallbackAction, CallbackEvent
 from wavecom.core.callbacks import (
     TRIES_KEPT,
     Callback,
@@ -27,6 +28,7 @@ from wavecom.core.callbacks import (
 )
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
+from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.callback_deliveries import MongoCallbackDeliveryStore
 from wavecom.storage.mongo.callbacks import MongoCallbackStore
 
@@ -388,3 +390,23 @@ def test_a_list_is_read_page_by_page_though_all_were_added_at_one_time(deliverie
         seen += page
 
     assert [each.event_id for each in seen] == [f"event.{number}" for number in reversed(range(6))]
+
+
+def test_an_entry_about_a_callback_stands_in_the_audit(database: Database[dict[str, Any]]) -> None:
+    audit = MongoAuditLog(database)
+    event = CallbackEvent(
+        event_id="e-1",
+        action=CallbackAction.CHANGE,
+        actor="key k-1",
+        at=NOW,
+        client="acme",
+        callback_id="a" * 32,
+        details={"changed": ["url"], "origin": "https://shop.example"},
+    )
+    audit.record_callback_event(event)
+    audit.record_callback_event(event)
+
+    [entry] = audit.newest(action="change_callback", limit=10)
+
+    assert (entry["operator"], entry["client"], entry["callbackId"]) == ("key k-1", "acme", "a" * 32)
+    assert (entry["changed"], entry["origin"]) == (["url"], "https://shop.example")

@@ -26,6 +26,7 @@ from tests.forging_provider import (
 from wavecom.accounts.identity_provider import (
     KEPT_SECONDS,
     LEAST_REFRESH_SECONDS,
+    LOGOUT_EVENT,
     IdentityProvider,
     IdentityProviderError,
     SignedOn,
@@ -331,3 +332,98 @@ def test_a_provider_without_a_logout_has_none(here: IdentityProvider, there: For
     there.metadata["end_session_endpoint"] = None
 
     assert here.logout_url("token", "https://notify.bank.example/login") is None
+
+
+def logout_claims(there: ForgingProvider) -> dict[str, Any]:
+    """What the provider says of a person who has signed out there, as it should."""
+    return {
+        "iss": there.issuer,
+        "aud": CLIENT_ID,
+        "iat": int(there.now),
+        "exp": int(there.now) + 120,
+        "jti": "once",
+        "sub": "sub-1",
+        "sid": "s-7",
+        "events": {LOGOUT_EVENT: {}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({}, ("sub-1", "s-7")),
+        ({"sid": None}, ("sub-1", None)),
+        ({"sub": None}, (None, "s-7")),
+        ({"aud": ["another", CLIENT_ID]}, ("sub-1", "s-7")),
+        ({"events": {LOGOUT_EVENT: {}, "https://other.example/event": {}}}, ("sub-1", "s-7")),
+    ],
+)
+def test_a_logout_token_names_a_person_a_session_or_both(
+    here: IdentityProvider, there: ForgingProvider, changes: dict[str, Any], named: tuple[str | None, str | None]
+) -> None:
+    claims = {name: value for name, value in (logout_claims(there) | changes).items() if value is not None}
+
+    told = here.signed_out(signed(claims, there.keys[-1]))
+
+    assert (told.subject, told.session, told.issued_at) == (*named, int(there.now))
+
+
+NO_LOGOUT: dict[str, dict[str, Any]] = {
+    "another issuer": {"iss": "https://evil.example"},
+    "no issuer": {"iss": None},
+    "for another client": {"aud": "another"},
+    "no audience": {"aud": None},
+    "expired": {"exp": 1},
+    "never expires": {"exp": None},
+    "of the future": {"iat": 99_999_999_999},
+    "of no time": {"iat": None},
+    "an ID token, which has no event": {"events": None},
+    "another event": {"events": {"https://other.example/event": {}}},
+    "an event that is no object": {"events": {LOGOUT_EVENT: True}},
+    "events that are a list": {"events": [LOGOUT_EVENT]},
+    "a nonce, which ID tokens have": {"nonce": NONCE},
+    "nobody named": {"sub": None, "sid": None},
+    "a person that is no text": {"sub": 7},
+    "an empty session": {"sid": ""},
+    "no id of its own": {"jti": None},
+}
+
+
+@pytest.mark.parametrize("name", NO_LOGOUT)
+def test_a_token_that_is_no_logout_token_ends_nothing(
+    here: IdentityProvider, there: ForgingProvider, name: str
+) -> None:
+    claims = {each: value for each, value in (logout_claims(there) | NO_LOGOUT[name]).items() if value is not None}
+
+    with pytest.raises(SignOnError):
+        here.signed_out(signed(claims, there.keys[-1]))
+
+
+def test_a_logout_token_that_the_provider_has_not_signed_ends_nothing(
+    here: IdentityProvider, there: ForgingProvider
+) -> None:
+    claims, key = logout_claims(there), there.keys[-1]
+    stranger = new_key(str(key.kid))
+    forged = [
+        signed(claims, stranger),
+        signed(claims, new_key("unknown")),
+        unsigned(claims),
+        signed_by_public_key(claims, key),
+        signed(claims, key)[:-8] + "AAAAAAAA",
+        "no token",
+        "a.b.c",
+    ]
+
+    for token in forged:
+        with pytest.raises(SignOnError):
+            here.signed_out(token)
+
+
+def test_a_logout_token_of_a_new_key_is_believed(
+    here: IdentityProvider, there: ForgingProvider, clock: FakeClock
+) -> None:
+    here.signed_out(signed(logout_claims(there), there.keys[-1]))
+    there.keys.append(new_key("second"))
+    clock.advance(LEAST_REFRESH_SECONDS)
+
+    assert here.signed_out(signed(logout_claims(there), there.keys[-1])).subject == "sub-1"

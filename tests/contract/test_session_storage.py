@@ -39,7 +39,9 @@ def _record(number: int = 1, **overrides: Any) -> SessionRecord:
 def test_a_session_is_found_by_its_token_as_it_was_kept(sessions: SessionStore) -> None:
     of_key = _record(1)
     of_operator = _record(2, viewer="operator", key_id=None, password_mark="abc", address="", browser="")
-    of_sign_on = _record(3, viewer="user sso:ada", key_id=None, sealed_id_token=b"\x00\xff sealed")
+    of_sign_on = _record(
+        3, viewer="user sso:ada", key_id=None, provider_session="s-7", sealed_id_token=b"\x00\xff sealed"
+    )
     for record in (of_key, of_operator, of_key, of_sign_on):
         sessions.add(record)
 

@@ -6,7 +6,7 @@
 from tests.memory_storage.attendance import MemoryAttendance
 from tests.memory_storage.audit import MemoryAuditLog, MemoryAuditReader
 from tests.memory_storage.blobs import MemoryBlobStore
-from tests.memory_storage.callbacks import MemoryCallbackDeliveryStore, MemoryCallbackStore
+from tests.memory_storage.callbacks import MemoryCallbackAudit, MemoryCallbackDeliveryStore, MemoryCallbackStore
 from tests.memory_storage.campaigns import MemoryCampaignAudit, MemoryCampaignStore, MemoryOutcomeCounter
 from tests.memory_storage.cap_history import MemoryCapHistory
 from tests.memory_storage.client_events import MemoryEventAccountStore, MemoryEventLog
@@ -36,6 +36,7 @@ __all__ = [
     "MemoryAuditLog",
     "MemoryAuditReader",
     "MemoryBlobStore",
+    "MemoryCallbackAudit",
     "MemoryCallbackDeliveryStore",
     "MemoryCallbackStore",
     "MemoryCampaignAudit",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from wavecom.core.callback_audit import CallbackEvent
 from wavecom.core.callbacks import (
     TRIES_KEPT,
     Callback,
@@ -224,3 +225,14 @@ class MemoryCallbackDeliveryStore:
                 if kept.callback_id == callback_id and kept.due_at is not None:
                     anew = replace(kept, due_at=now, begun_at=now, tried=0)
                     self._deliveries[kept.delivery_id] = anew
+
+
+class MemoryCallbackAudit:
+    """``CallbackAudit``."""
+
+    def __init__(self) -> None:
+        self.events: list[CallbackEvent] = []
+
+    def record_callback_event(self, event: CallbackEvent) -> None:
+        """See the port."""
+        self.events.append(event)

@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 from datetime import datetime
 
-from wavecom.core.sessions import SessionEnded, SessionRecord
+from wavecom.core.sessions import SessionBegun, SessionEnded, SessionRecord
 
 
 class MemorySessionStore:
@@ -67,6 +67,11 @@ class MemorySessionAudit:
 
     def __init__(self) -> None:
         self.events: dict[str, SessionEnded] = {}
+        self.begun: dict[str, SessionBegun] = {}
+
+    def record_session_begin(self, event: SessionBegun) -> None:
+        """See the port."""
+        self.begun[event.event_id] = event
 
     def record_session_end(self, event: SessionEnded) -> None:
         """See the port."""

@@ -1,7 +1,8 @@
 """An identity provider as OpenID Connect speaks with it: discovery, the code flow with PKCE, its keys, its logout.
 
 https://openid.net/specs/openid-connect-core-1_0.html (3.1, the code flow), openid-connect-discovery-1_0.html (4),
-openid-connect-rpinitiated-1_0.html, RFC 7636 (PKCE), RFC 9207 (the issuer in the answer), RFC 8725 (JWT).
+openid-connect-rpinitiated-1_0.html, openid-connect-backchannel-1_0.html,
+RFC 7636 (PKCE), RFC 9207 (the issuer in the answer), RFC 8725 (JWT).
 Imported only where single sign-on is set up: it needs the extra ``oidc``.
 """
 
@@ -26,6 +27,7 @@ from joserfc import jwt
 from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
+from joserfc.jwt import JWTClaimsRegistry
 
 from wavecom.core.sign_on import SignOnError, claim
 from wavecom.errors import UnavailableError
@@ -44,6 +46,8 @@ KEPT_SECONDS: Final = 3600.0
 LEAST_REFRESH_SECONDS: Final = 10.0
 #: Of clocks that differ.
 LEEWAY_SECONDS: Final = 60
+#: What a logout token says that happened (Back-Channel Logout 1.0, section 2.4).
+LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 _LONGEST_ANSWER: Final = 1024 * 1024
 _KINDS: Final = frozenset({"RSA", "EC", "OKP"})
 
@@ -72,6 +76,16 @@ class SignedOn:
 
     claims: Mapping[str, Any] = field(repr=False)
     id_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOut:
+    """Whom a logout token names: a person (``subject``), one of the provider's sessions, or a session of a person."""
+
+    subject: str | None
+    session: str | None
+    #: When the provider said so, in seconds since 1970.
+    issued_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +186,36 @@ class IdentityProvider:
         url: str = add_params_to_uri(endpoint, params | ({} if id_token is None else {"id_token_hint": id_token}))
         return url
 
+    def signed_out(self, logout_token: str) -> SignedOut:
+        """Check a logout token and say whom it names (Back-Channel Logout 1.0, section 2.6)."""
+        token = self._verified(logout_token)
+        claims = token.claims
+        registry = JWTClaimsRegistry(
+            now=int(self._now().timestamp()),
+            leeway=LEEWAY_SECONDS,
+            iss={"essential": True, "value": self.issuer},
+            aud={"essential": True, "value": self._registration.client_id},
+            iat={"essential": True},
+            exp={"essential": True},
+            jti={"essential": True},
+        )
+        try:
+            registry.validate(claims)
+        except (JoseError, ValueError, TypeError) as error:
+            raise _not_believed(getattr(error, "error", "") or "unreadable_logout_token") from error
+        events = claims.get("events")
+        if not isinstance(events, dict) or not isinstance(events.get(LOGOUT_EVENT), dict):
+            # Else an ID token, which everybody has of himself, would end sessions.
+            raise _not_believed("no_logout_event")
+        if "nonce" in claims:
+            raise _not_believed("nonce_in_logout_token")
+        subject, session = claims.get("sub"), claims.get("sid")
+        if any(each is not None and (not isinstance(each, str) or not each) for each in (subject, session)):
+            raise _not_believed("unreadable_logout_token")
+        if subject is None and session is None:
+            raise _not_believed("nobody_named")
+        return SignedOut(subject, session, float(claims["iat"]))
+
     def metadata(self) -> ProviderMetadata:
         """What the provider says of itself; kept for ``KEPT_SECONDS``."""
         with self._lock:
@@ -205,13 +249,8 @@ class IdentityProvider:
 
     def _checked(self, metadata: ProviderMetadata, id_token: str, nonce: str, access_token: object) -> dict[str, Any]:
         """The claims of an ID token by Core 1.0, section 3.1.3.7."""
-        registry = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+        token = self._verified(id_token)
         try:
-            try:
-                token = jwt.decode(id_token, self.keys(), registry=registry)
-            except (InvalidKeyIdError, BadSignatureError):
-                # Signed by a key that the provider has only now, or by nobody that it knows.
-                token = jwt.decode(id_token, self.keys(is_new=True), registry=registry)
             claims = CodeIDToken(
                 token.claims,
                 token.header,
@@ -230,6 +269,19 @@ class IdentityProvider:
         if isinstance(audience, list) and len(audience) > 1 and "azp" not in claims:
             raise _not_believed("no_authorized_party")
         return dict(claims)
+
+    def _verified(self, text: str) -> jwt.Token:
+        """A token whose signature is one of the provider's; nothing of what it claims is checked."""
+        registry = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+        try:
+            try:
+                return jwt.decode(text, self.keys(), registry=registry)
+            except (InvalidKeyIdError, BadSignatureError):
+                # Signed by a key that the provider has only now, or by nobody that it knows.
+                return jwt.decode(text, self.keys(is_new=True), registry=registry)
+        except (JoseError, ValueError, TypeError) as error:
+            # Its own text may quote the token.
+            raise _not_believed(getattr(error, "error", "") or "unreadable_id_token") from error
 
     def _token(self, metadata: ProviderMetadata, code: str, verifier: str, redirect_uri: str) -> Mapping[str, Any]:
         registration = self._registration

@@ -6,7 +6,9 @@ Kept in the store, so that what is ended is ended wherever its cookie was copied
 from __future__ import annotations
 
 import hmac
+import json
 import secrets
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from wavecom.accounts.keyring import hash_of
 from wavecom.core.keys import KeyRecord, KeyStore
 from wavecom.core.ports import Clock
-from wavecom.core.sessions import SessionAudit, SessionEnded, SessionRecord, SessionStore
+from wavecom.core.sessions import SessionAudit, SessionBegun, SessionEnded, SessionRecord, SessionStore
 from wavecom.errors import StoreError
 
 log = structlog.get_logger()
@@ -70,7 +72,8 @@ class Sessions:
     ) -> str:
         """A new session; answers its token, of 256 random bits, which is kept nowhere here.
 
-        ``id_token``: of the identity provider by which it was opened, for ``id_token_of``.
+        ``id_token``: of the identity provider by which it was opened, checked, for ``id_token_of``. The audit entry
+        comes first.
         """
         token, now = secrets.token_urlsafe(32), self._clock.now()
         record = SessionRecord(
@@ -85,8 +88,13 @@ class Sessions:
             address=address,
             # The visitor's own words, which are shown in terminals too.
             browser="".join(each if each.isprintable() else "?" for each in browser[:_LONGEST_BROWSER]),
+            provider_session=provider_session_of(id_token),
             sealed_id_token=_sealed(id_token, token) if 0 < len(id_token) <= _LONGEST_ID_TOKEN else None,
         )
+        event = SessionBegun(
+            event_id=f"begin-{record.session_id}", actor=viewer, at=now, session_id=record.session_id, address=address
+        )
+        self._audit.record_session_begin(event)
         self._store.end_oldest(viewer, _MOST_EACH - 1)
         self._store.add(record)
         return token
@@ -156,8 +164,30 @@ class Sessions:
         self._store.end(session_id)
         return True
 
+    def end_signed_out(self, viewer: str | None, provider_session: str | None, until: datetime, by: str) -> int:
+        """End sessions that were opened until then: of ``viewer``, and of ``provider_session`` where that is given. How
+        many there were. The audit entries come first. Raises ``ValueError`` where neither is given."""
+        if viewer is None and provider_session is None:
+            raise ValueError("whose sessions?")
+        found = [
+            each
+            for each in self.list(viewer)
+            if each.opened_at <= until and provider_session in {None, each.provider_session}
+        ]
+        return sum(self.end_by_id(each.session_id, by, each.viewer) for each in found)
+
     def _is_over(self, record: SessionRecord, now: datetime) -> bool:
         return now >= record.expires_at or now - record.last_seen_at >= self._idle
+
+
+def provider_session_of(id_token: str) -> str | None:
+    """What the identity provider calls its own session, by the claim ``sid`` of a token that was checked before."""
+    try:
+        payload = id_token.split(".")[1]
+        found = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4))).get("sid")
+    except (IndexError, ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) and found else None
 
 
 def _sealed(id_token: str, token: str) -> bytes:

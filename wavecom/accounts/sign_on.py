@@ -9,8 +9,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from wavecom.accounts.sessions import Sessions
 from wavecom.accounts.throttle import EventLimiter, network_of
 from wavecom.accounts.users import GUESSES_PER_MINUTE, Users
 from wavecom.core.sign_on import ClaimRules, SignOnError, identity_of
@@ -18,6 +20,10 @@ from wavecom.core.users import UserRecord
 
 #: From the click to the answer: somebody may have to find his phone.
 LONGEST_SECONDS: Final = 600.0
+#: A session that was opened so long after the provider's clock has said that it is over was opened before, too.
+CLOCKS_DIFFER_SECONDS: Final = 5.0
+#: Whom the audit names for sessions that the provider has ended.
+_BY_PROVIDER: Final = "identity provider"
 #: How long texts of the answer may be that are looked at.
 _LONGEST_PARAMETER: Final = 4096
 
@@ -33,6 +39,25 @@ class SignedOnClaims(Protocol):
     @property
     def id_token(self) -> str:
         """The token that they are from."""
+        ...
+
+
+class SignedOutClaims(Protocol):
+    """Whom a logout token names."""
+
+    @property
+    def subject(self) -> str | None:
+        """A person."""
+        ...
+
+    @property
+    def session(self) -> str | None:
+        """One of the provider's sessions."""
+        ...
+
+    @property
+    def issued_at(self) -> float:
+        """In seconds since 1970."""
         ...
 
 
@@ -60,6 +85,10 @@ class CodeFlow(Protocol):
 
     def logout_url(self, id_token: str | None, return_to: str) -> str | None:
         """Where a browser ends its session with the provider."""
+        ...
+
+    def signed_out(self, logout_token: str) -> SignedOutClaims:
+        """Whom a logout token names, once it is checked."""
         ...
 
 
@@ -178,6 +207,24 @@ class SignOn:
     def logout_url(self, id_token: str | None, return_to: str) -> str | None:
         """Where the browser ends its session with the provider as well; None where there is no such place."""
         return self._provider.logout_url(id_token, return_to)
+
+    def sign_out(self, logout_token: str, sessions: Sessions) -> int:
+        """End the sessions that the provider says are over; how many there were. May be called twice.
+
+        Those alone that were opened before it said so: a token that somebody sends again ends no later ones. Raises
+        ``SignOnError`` for a token that is not to be trusted, and ``UnavailableError``.
+        """
+        if not 0 < len(logout_token) <= _LONGEST_PARAMETER:
+            raise SignOnError("There is no logout token.", "no_logout_token")
+        told = self._provider.signed_out(logout_token)
+        viewer = None
+        if told.subject is not None:
+            user = self._users.of_subject(self._provider.issuer, told.subject)
+            if user is None:
+                return 0
+            viewer = f"user {user.name}"
+        until = datetime.fromtimestamp(told.issued_at + CLOCKS_DIFFER_SECONDS, UTC)
+        return sessions.end_signed_out(viewer, told.session, until, by=_BY_PROVIDER)
 
 
 def _refused_there(error: str) -> SignOnError:

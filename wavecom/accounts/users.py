@@ -266,6 +266,10 @@ class Users:
             raise InvalidUserError(f"{name} signs in by single sign-on: password and role are the identity provider's.")
         return found
 
+    def of_subject(self, issuer: str, subject: str) -> UserRecord | None:
+        """The user whom an identity provider knows by ``subject``; None: nobody has signed in as that yet."""
+        return self._store.find_by_subject(issuer, subject)
+
     def _add_federated(self, identity: Identity) -> UserRecord:
         """A new user under the name that the provider gives him, with a mark where that is another person's."""
         mark = hash_of(f"{identity.issuer} {identity.subject}")[:8]

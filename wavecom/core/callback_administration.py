@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
 
+from wavecom.core.callback_audit import CallbackAction, CallbackAudit, CallbackEvent
 from wavecom.core.callback_sending import delivery_of
 from wavecom.core.callback_signatures import SECRET_BYTES, make_secret
 from wavecom.core.callbacks import (
@@ -60,7 +61,8 @@ class Resent:
 class CallbackAdministration:
     """The use cases behind ``/api/callbacks``. Each raises ``StoreError``; those with an id ``CallbackNotFoundError``.
 
-    ``account`` is whose callbacks are meant; None: an operator means anybody's.
+    ``account`` is whose callbacks are meant; None: an operator means anybody's. ``actor`` is who does it: what
+    changes a callback is noted in the audit, before it is done.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class CallbackAdministration:
         deliveries: CallbackDeliveryStore,
         events: EventLog,
         accounts: EventAccountStore,
+        audit: CallbackAudit,
         clock: Clock,
         new_id: Callable[[], str],
         random_bytes: Callable[[int], bytes],
@@ -79,12 +82,13 @@ class CallbackAdministration:
         self._deliveries = deliveries
         self._events = events
         self._accounts = accounts
+        self._audit = audit
         self._clock = clock
         self._new_id = new_id
         self._random_bytes = random_bytes
         self._private_hosts = frozenset(private_hosts)
 
-    def create(self, new: NewCallback) -> Callback:
+    def create(self, actor: str, new: NewCallback) -> Callback:
         """Keep a new callback, which is active at once. Raises ``InvalidRequestError`` for an address not allowed."""
         self._check_url(new.url)
         if len(self._callbacks.of_accounts([new.account])) >= MOST_CALLBACKS:
@@ -103,6 +107,7 @@ class CallbackAdministration:
             created_at=now,
             updated_at=now,
         )
+        self._note(CallbackAction.CREATE, actor, callback, {"origin": parse(new.url).origin})
         self._callbacks.add(callback)
         log.info("callback_created", callback_id=callback.callback_id, account=new.account)
         return callback
@@ -118,7 +123,7 @@ class CallbackAdministration:
         """All of them, the oldest first."""
         return self._callbacks.of_accounts(None if account is None else [account])
 
-    def change(self, callback_id: str, account: str | None, changes: dict[str, Any]) -> Callback:
+    def change(self, actor: str, callback_id: str, account: str | None, changes: dict[str, Any]) -> Callback:
         """Set ``url``, ``name``, ``statuses``, ``channels`` or ``state``, as ``Callback`` has them.
 
         One that is set to active again is called as if it had never failed, with all that was kept for it. Raises
@@ -128,6 +133,7 @@ class CallbackAdministration:
         now = self._clock.now()
         if "url" in changes:
             self._check_url(changes["url"])
+        self._note(CallbackAction.CHANGE, actor, before, _noted(changes))
         changes = changes | {"updated_at": now}
         is_called_again = changes.get("state") is CallbackState.ACTIVE or changes.get("url", before.url) != before.url
         if is_called_again:
@@ -144,11 +150,15 @@ class CallbackAdministration:
             self._callbacks.wake([callback_id], now)
         return changed
 
-    def remove(self, callback_id: str, account: str | None) -> None:
+    def remove(self, actor: str, callback_id: str, account: str | None) -> None:
         """Delete one: nothing more is sent to it."""
-        self._callbacks.remove(self.get(callback_id, account).callback_id)
+        known = self.get(callback_id, account)
+        self._note(CallbackAction.DELETE, actor, known)
+        self._callbacks.remove(known.callback_id)
 
-    def rotate(self, callback_id: str, account: str | None, overlap: timedelta = DEFAULT_OVERLAP) -> Callback:
+    def rotate(
+        self, actor: str, callback_id: str, account: str | None, overlap: timedelta = DEFAULT_OVERLAP
+    ) -> Callback:
         """Give it a new secret; until ``overlap`` is over, deliveries are signed with the old one as well."""
         before = self.get(callback_id, account)
         now = self._clock.now()
@@ -160,6 +170,7 @@ class CallbackAdministration:
         ]
         secrets = (self._new_secret(now), *old)
         changes: dict[str, Any] = {"secrets": secrets, "updated_at": now}
+        self._note(CallbackAction.ROTATE, actor, before)
         is_unreadable = not before.signing_secrets(now)
         if is_unreadable:
             # Then nothing was sent: there may be much to do.
@@ -245,6 +256,21 @@ class CallbackAdministration:
         self._callbacks.wake([callback_id], now)
         return Resent(count, position if seen >= RESEND_LIMIT else None)
 
+    def _note(
+        self, action: CallbackAction, actor: str, callback: Callback, details: Mapping[str, object] | None = None
+    ) -> None:
+        self._audit.record_callback_event(
+            CallbackEvent(
+                event_id=self._new_id(),
+                action=action,
+                actor=actor,
+                at=self._clock.now(),
+                client=callback.account,
+                callback_id=callback.callback_id,
+                details=details or {},
+            )
+        )
+
     def _new_secret(self, now: datetime) -> CallbackSecret:
         return CallbackSecret(make_secret(self._random_bytes(SECRET_BYTES)), now)
 
@@ -253,6 +279,16 @@ class CallbackAdministration:
         problem = url_problem(url, self._private_hosts)
         if problem is not None:
             raise InvalidRequestError([Problem("/url", problem, "not_allowed")])
+
+
+def _noted(changes: Mapping[str, Any]) -> dict[str, object]:
+    """What the audit says of changes: the address without its path, which may hold a secret."""
+    noted: dict[str, object] = {"changed": sorted(changes)}
+    if "url" in changes:
+        noted["origin"] = parse(changes["url"]).origin
+    if "state" in changes:
+        noted["to"] = str(changes["state"])
+    return noted
 
 
 def url_problem(url: str, private_hosts: Collection[str]) -> str | None:

@@ -28,6 +28,8 @@ class SessionRecord:
     password_mark: str | None = field(default=None, repr=False)
     address: str = ""
     browser: str = ""
+    #: Of a single sign-on: what the provider calls its own session (``sid``), for its back-channel logout.
+    provider_session: str | None = field(default=None, repr=False)
     #: Of a single sign-on: the provider's ID token, for the logout, encrypted under the session's own token.
     sealed_id_token: bytes | None = field(default=None, repr=False)
 
@@ -69,6 +71,18 @@ class SessionStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionBegun:
+    """That somebody signed in, in whatever way: an entry of the audit."""
+
+    event_id: str
+    #: Who is signed in then: ``operator``, ``user <name>`` or ``key <keyId>``.
+    actor: str
+    at: datetime
+    session_id: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded:
     """That somebody ended another's session: an entry of the audit."""
 
@@ -81,7 +95,11 @@ class SessionEnded:
 
 
 class SessionAudit(Protocol):
-    """Who ended whose session, kept for good. Raises ``StoreError``."""
+    """Who signed in, and who ended whose session, kept for good. Raises ``StoreError``."""
+
+    def record_session_begin(self, event: SessionBegun) -> None:
+        """Write the entry. May be repeated."""
+        ...
 
     def record_session_end(self, event: SessionEnded) -> None:
         """Write the entry. May be repeated."""

@@ -15,6 +15,7 @@ from wavecom.callbacks.sealed_secrets import SecretSealer
 from wavecom.core.callback_administration import CallbackAdministration
 from wavecom.core.ports import Clock
 from wavecom.settings import Settings
+from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.callback_deliveries import MongoCallbackDeliveryStore
 from wavecom.storage.mongo.callbacks import MongoCallbackStore
 from wavecom.storage.mongo.client_events import MongoEventAccountStore, MongoEventLog
@@ -44,6 +45,7 @@ def callback_administration_of(
         deliveries=MongoCallbackDeliveryStore(database),
         events=MongoEventLog(database),
         accounts=MongoEventAccountStore(database),
+        audit=MongoAuditLog(database),
         clock=clock,
         new_id=lambda: uuid.uuid4().hex,
         random_bytes=secrets.token_bytes,

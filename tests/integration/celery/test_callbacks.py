@@ -133,7 +133,7 @@ def events_published(celery_setup_app: Celery) -> Iterator[None]:
 @pytest.fixture
 def subscribe(administration: CallbackAdministration) -> Callable[..., Callback]:
     def create(receiver: Receiver | None = None, *, url: str = "", account: str = "acme") -> Callback:
-        made = administration.create(NewCallback(account=account, url=receiver.url if receiver else url))
+        made = administration.create("key k-1", NewCallback(account=account, url=receiver.url if receiver else url))
         if receiver is not None:
             receiver.secret = made.newest_secret
         return made
@@ -209,7 +209,7 @@ def test_while_a_receiver_is_down_nothing_is_lost_and_nobody_else_waits(
         assert seconds < 60
         # The client puts it right, and does not wait for the pause to end.
         down.status = 204
-        administration.change(broken.callback_id, "acme", {"state": broken.state})
+        administration.change("key k-1", broken.callback_id, "acme", {"state": broken.state})
         wait_until(lambda: set(_ends(down)) == submitted, "all events at the one that was down")
 
 

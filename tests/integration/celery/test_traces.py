@@ -51,7 +51,7 @@ def receiver(
     receiver = Receiver()
     clock = StoreClock(jobs.now).start()
     administration = callback_administration_of(Settings.from_environment(worker_environment), database, clock)
-    receiver.secret = administration.create(NewCallback(account="acme", url=receiver.url)).newest_secret
+    receiver.secret = administration.create("key k-1", NewCallback(account="acme", url=receiver.url)).newest_secret
     yield receiver
     clock.close()
     receiver.close()

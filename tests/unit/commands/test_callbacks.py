@@ -14,6 +14,7 @@ from tests.contract.test_callback_storage import make_callback, make_delivery
 from tests.factories import later
 from tests.fakes import FakeClock
 from tests.memory_storage import (
+    MemoryCallbackAudit,
     MemoryCallbackDeliveryStore,
     MemoryCallbackStore,
     MemoryEventAccountStore,
@@ -47,6 +48,7 @@ class Environment:
                 deliveries=self.deliveries,
                 events=MemoryEventLog(),
                 accounts=MemoryEventAccountStore(),
+                audit=MemoryCallbackAudit(),
                 clock=FakeClock(),
                 new_id=lambda: "e" * 32,
                 random_bytes=lambda size: b"s" * size,

@@ -146,7 +146,7 @@ def test_gone_disables_a_callback_and_what_happens_meanwhile_can_be_sent_later(e
     assert len(env.endpoints.calls) == 1
 
     env.endpoints.statuses.clear()
-    env.administration.change(callback.callback_id, "acme", {"state": CallbackState.ACTIVE})
+    env.administration.change("key k-1", callback.callback_id, "acme", {"state": CallbackState.ACTIVE})
     resent = env.administration.resend_since(callback.callback_id, "acme", began)
     env.run()
 
@@ -167,12 +167,12 @@ def test_an_endpoint_that_fails_for_days_is_disabled(env: Environment) -> None:
 
 def test_what_happens_while_a_callback_is_paused_is_sent_afterwards(env: Environment) -> None:
     callback = env.add()
-    env.administration.change(callback.callback_id, "acme", {"state": CallbackState.PAUSED})
+    env.administration.change("key k-1", callback.callback_id, "acme", {"state": CallbackState.PAUSED})
     events = env.happen(3)
     env.run_for(600)
     assert env.endpoints.calls == []
 
-    env.administration.change(callback.callback_id, "acme", {"state": CallbackState.ACTIVE})
+    env.administration.change("key k-1", callback.callback_id, "acme", {"state": CallbackState.ACTIVE})
     env.run()
 
     assert set(env.endpoints.sent()) == {event.event_id for event in events}
@@ -180,12 +180,12 @@ def test_what_happens_while_a_callback_is_paused_is_sent_afterwards(env: Environ
 
 def test_what_was_kept_during_a_long_pause_outlives_the_first_fault_after_it(env: Environment) -> None:
     callback = env.add()
-    env.administration.change(callback.callback_id, "acme", {"state": CallbackState.PAUSED})
+    env.administration.change("key k-1", callback.callback_id, "acme", {"state": CallbackState.PAUSED})
     env.happen(3)
     env.clock.advance(3 * 86_400)
     env.endpoints.statuses[callback.url] = 503
 
-    env.administration.change(callback.callback_id, "acme", {"state": CallbackState.ACTIVE})
+    env.administration.change("key k-1", callback.callback_id, "acme", {"state": CallbackState.ACTIVE})
     env.run()
     env.endpoints.statuses.clear()
     env.run_for(60)
@@ -202,7 +202,7 @@ def test_what_an_endpoint_answers_tells_nothing_of_the_one_that_its_client_has_n
 
     def move() -> None:
         env.clock.advance(1)
-        env.administration.change(callback.callback_id, "acme", {"url": "https://new.example/"})
+        env.administration.change("key k-1", callback.callback_id, "acme", {"url": "https://new.example/"})
         env.endpoints.meanwhile = lambda: None
 
     env.endpoints.meanwhile = move
@@ -279,7 +279,7 @@ def test_without_its_secret_nothing_is_sent_and_nothing_is_lost(env: Environment
     # Once a minute, however many events come.
     assert 9 <= [each["event"] for each in logs].count("callback_secret_unreadable") <= 11
 
-    env.administration.rotate(callback.callback_id, "acme")
+    env.administration.rotate("key k-1", callback.callback_id, "acme")
     env.run_for(10, 1)
 
     assert env.states() == {DeliveryState.DELIVERED: 60}
@@ -386,7 +386,7 @@ def test_what_was_delivered_is_sent_again_only_when_that_is_asked_for(env: Envir
 
 def test_after_a_rotation_both_secrets_sign_until_the_overlap_is_over(env: Environment) -> None:
     callback = env.add()
-    env.administration.rotate(callback.callback_id, "acme")
+    env.administration.rotate("key k-1", callback.callback_id, "acme")
     env.happen()
     env.run()
     env.clock.advance(25 * 3600)

@@ -11,10 +11,11 @@ from pymongo.database import Database
 
 from wavecom.core.audit import AuditAction, AuditPosition, FailureReason
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
+from wavecom.core.callback_audit import CallbackEvent
 from wavecom.core.campaigns.audit import CampaignEvent
 from wavecom.core.keys import KeyEvent
 from wavecom.core.provider_control import ProviderEvent
-from wavecom.core.sessions import SessionEnded
+from wavecom.core.sessions import SessionBegun, SessionEnded
 from wavecom.core.templates.audit import TemplateEvent
 from wavecom.core.users import UserEvent
 from wavecom.storage.mongo.documents import CODEC, Document
@@ -22,7 +23,7 @@ from wavecom.storage.mongo.errors import reading, writing
 
 
 class MongoAuditLog:
-    """The audits of the core: bulk operations, keys, sessions, providers, users, templates. Thread-safe."""
+    """The audits of the core: bulk operations, keys, sessions, providers, users, templates, callbacks. Thread-safe."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._entries = database["audit"].with_options(
@@ -91,6 +92,19 @@ class MongoAuditLog:
         with writing():
             self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
 
+    def record_session_begin(self, event: SessionBegun) -> None:
+        """See the port."""
+        document: Document = {
+            "_id": event.event_id,
+            "action": "begin_session",
+            "operator": event.actor,
+            "startedAt": event.at,
+            "sessionId": event.session_id,
+            "address": event.address,
+        }
+        with writing():
+            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+
     def record_session_end(self, event: SessionEnded) -> None:
         """See the port."""
         document: Document = {
@@ -141,6 +155,20 @@ class MongoAuditLog:
             "startedAt": event.at,
             "client": event.client,
             "campaignId": event.campaign_id,
+            **event.details,
+        }
+        with writing():
+            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+
+    def record_callback_event(self, event: CallbackEvent) -> None:
+        """See the port."""
+        document: Document = {
+            "_id": event.event_id,
+            "action": event.action.value,
+            "operator": event.actor,
+            "startedAt": event.at,
+            "client": event.client,
+            "callbackId": event.callback_id,
             **event.details,
         }
         with writing():

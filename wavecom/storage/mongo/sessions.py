@@ -29,6 +29,7 @@ _NAMES = {
     "password_mark": "passwordMark",
     "address": "address",
     "browser": "browser",
+    "provider_session": "providerSession",
     "sealed_id_token": "sealedIdToken",
 }
 

@@ -165,15 +165,14 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         growing pauses of up to 15 minutes; one that fails for 72 hours, or answers 410, is disabled. Redirects are not
         followed, and private addresses not called. An event may come twice, with the same `webhook-id`.
         """
-        created = callbacks.create(
-            NewCallback(
-                account=caller().client,
-                url=wanted["url"],
-                name=wanted["name"],
-                statuses=statuses(wanted["events"]),
-                channels=frozenset(wanted["channels"]),
-            )
+        new = NewCallback(
+            account=caller().client,
+            url=wanted["url"],
+            name=wanted["name"],
+            statuses=statuses(wanted["events"]),
+            channels=frozenset(wanted["channels"]),
         )
+        created = callbacks.create(caller().name, new)
         response = json_response(_with_secret(created), 201)
         response.headers["Location"] = f"{request.root_path}{PATH}/{created.callback_id}"
         return response
@@ -207,7 +206,8 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         disabled goes on with `active` too; what happened meanwhile, `resend` sends.
         """
         changes = CallbackChangeSchema.changes(wanted)
-        return json_response(represented(callbacks.change(id_in_path(callback_id), caller().client, changes)))
+        changed = callbacks.change(caller().name, id_in_path(callback_id), caller().client, changes)
+        return json_response(represented(changed))
 
     @blueprint.operation("DELETE", "/<callback_id>", id="deleteCallback")
     @authenticator.requires(KeyScope.MANAGE)
@@ -216,7 +216,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     @blueprint.fails(errors.CallbackNotFoundError, errors.UncertainWriteError)
     def delete(callback_id: str) -> Response:
         """Delete a callback."""
-        callbacks.remove(id_in_path(callback_id), caller().client)
+        callbacks.remove(caller().name, id_in_path(callback_id), caller().client)
         return Response(status=204)
 
     @blueprint.operation("POST", "/<callback_id>/rotate", id="rotateCallbackSecret")
@@ -232,7 +232,8 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         either.
         """
         overlap = SecretRotationSchema.overlap(wanted)
-        return json_response(_with_secret(callbacks.rotate(id_in_path(callback_id), caller().client, overlap)))
+        rotated = callbacks.rotate(caller().name, id_in_path(callback_id), caller().client, overlap)
+        return json_response(_with_secret(rotated))
 
     @blueprint.operation("POST", "/<callback_id>/test", id="testCallback")
     @authenticator.requires(KeyScope.MANAGE)

@@ -132,7 +132,9 @@ def _make_blueprint(csrf: CSRFProtect) -> Blueprint:
                 return _to_login()
             limit = request.max_content_length or limit
         request.max_content_length = request.max_form_memory_size = limit
-        csrf.protect()
+        if request.endpoint != "dashboard.signed_out_there":
+            # That one is asked by the identity provider, which signs what it says, and has no session to ride on.
+            csrf.protect()
         if request.endpoint not in OPEN:
             current_user.check(BY_ENDPOINT[request.endpoint or ""].permission(request.method))
         return None
@@ -142,6 +144,7 @@ def _make_blueprint(csrf: CSRFProtect) -> Blueprint:
     blueprint.add_url_rule("/login", "login", login.login, methods=["GET", "POST"])
     blueprint.add_url_rule("/login/sso", "begin_sign_on", sign_on.begin_sign_on)
     blueprint.add_url_rule("/login/sso/callback", "finish_sign_on", sign_on.finish_sign_on)
+    blueprint.add_url_rule("/login/sso/logout", "signed_out_there", sign_on.signed_out_there, methods=["POST"])
     for route in ROUTES:
         blueprint.add_url_rule(route.path, route.endpoint, route.view, methods=route.methods)
     errors.add_error_pages(blueprint)

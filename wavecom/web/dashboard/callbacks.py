@@ -19,7 +19,7 @@ from wavecom.core.outbound_addresses import parse
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.web.api.callbacks import id_in_path
 from wavecom.web.api.field_errors import problems
-from wavecom.web.api.schemas.callback import NewCallbackSchema, statuses
+from wavecom.web.api.schemas.callback import CallbackChangeSchema, NewCallbackSchema, statuses
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.field_form import FieldForm
 from wavecom.web.dashboard.fields import Field, whole_number_within
@@ -44,13 +44,17 @@ _NEW = (
         name="event",
         label="Events",
         pointer="/events",
-        choices=(("", "All"), *((each, each) for each in EVENT_TYPES)),
+        hint="None chosen means all.",
+        choices=tuple((each, each) for each in EVENT_TYPES),
+        takes_several=True,
     ),
     Field(
         name="channel",
-        label="Channel",
+        label="Channels",
         pointer="/channels",
-        choices=(("", "All"), *((channel.value, CHANNELS[channel]) for channel in Channel)),
+        hint="None chosen means all.",
+        choices=tuple((channel.value, CHANNELS[channel]) for channel in Channel),
+        takes_several=True,
     ),
 )
 
@@ -75,27 +79,79 @@ def add_callback() -> str | tuple[str, int]:
         account = account_of(typed.get("client", ""), typed.get("mode") != "test")
         if not is_client_name(typed.get("client", "")):
             wrong.append(Problem("/client", f"must be the name of a client: {CLIENT_NAME_RULE}", "invalid"))
-    wanted: dict[str, Any] = {name: typed[name] for name in ("url", "name") if name in typed}
-    wanted |= {f"{name}s": [typed[name]] for name in ("event", "channel") if name in typed}
     try:
-        loaded = NewCallbackSchema(services.settings.callback_private_hosts).load(wanted)
+        loaded = NewCallbackSchema(services.settings.callback_private_hosts).load(_wanted(form))
     except ValidationError as error:
         wrong += problems(error)
     if wrong:
         return render_template("dashboard/callback_new.html", form=form.refused(wrong)), 422
     try:
         created = services.callbacks.create(
+            viewer().actor.name,
             NewCallback(
                 account=account,
                 url=loaded["url"],
                 name=loaded["name"],
                 statuses=statuses(loaded["events"]),
                 channels=frozenset(loaded["channels"]),
-            )
+            ),
         )
     except InvalidRequestError as error:
         return render_template("dashboard/callback_new.html", form=form.refused(error.problems)), 422
     return _shown(created, secret=created.newest_secret)
+
+
+def edit_callback(callback_id: str) -> Response | str | tuple[str, int]:
+    """A form for the address, the name and the filters of a callback, and the change."""
+    services = pages().services
+    known = services.callbacks.get(id_in_path(callback_id), viewer().client)
+    fields = _NEW
+    if not viewer().reads_messages:
+        # The rest of an address may hold a secret: who may not read it can write another.
+        hint = f"https, at a public address. Left empty it stays as it is, at {parse(known.url).origin}."
+        fields = (replace(_NEW[0], hint=hint, is_required=False, is_marked_optional=True), *_NEW[1:])
+    if request.method == "GET":
+        return _edited(known, FieldForm.filled(fields, _typed(known, with_url=viewer().reads_messages)))
+    form = FieldForm.filled(fields, request.form)
+    wanted = _wanted(form)
+    wrong: list[Problem] = []
+    if "url" not in wanted and viewer().reads_messages:
+        wrong.append(Problem("/url", "is missing", "required"))
+    try:
+        loaded = CallbackChangeSchema(services.settings.callback_private_hosts).load(wanted)
+    except ValidationError as error:
+        wrong += problems(error)
+    if wrong:
+        return _edited(known, form.refused(wrong)), 422
+    # Who empties the name takes it away.
+    loaded.setdefault("name", "")
+    found = CallbackChangeSchema.changes(loaded)
+    changes = {name: value for name, value in found.items() if value != getattr(known, name)}
+    if changes:
+        try:
+            services.callbacks.change(viewer().actor.name, known.callback_id, viewer().client, changes)
+        except InvalidRequestError as error:
+            return _edited(known, form.refused(error.problems)), 422
+        flash("Changed. What is sent from now on goes by it.", "good")
+    return redirect(url_for("dashboard.callback", callback_id=known.callback_id), 303)
+
+
+def _wanted(form: FieldForm) -> dict[str, Any]:
+    """What a form of ``_NEW`` asks for, as the API would have it."""
+    typed = form.typed()
+    wanted: dict[str, Any] = {name: typed[name] for name in ("url", "name") if name in typed}
+    return wanted | {f"{name}s": form.chosen(name) for name in ("event", "channel")}
+
+
+def _typed(known: Callback, *, with_url: bool) -> dict[str, str]:
+    """A callback as it would be typed into a form of ``_NEW``."""
+    typed = {"name": known.name, "channel": ",".join(sorted(each.value for each in known.channels))}
+    typed["event"] = ",".join(name for name, status in EVENT_TYPES.items() if status in known.statuses)
+    return typed | ({"url": known.url} if with_url else {})
+
+
+def _edited(known: Callback, form: FieldForm) -> str:
+    return render_template("dashboard/callback_edit.html", callback=replace(known, secrets=()), form=form)
 
 
 def callback(callback_id: str) -> str:
@@ -105,20 +161,20 @@ def callback(callback_id: str) -> str:
 
 def change_callback(callback_id: str) -> Response | str | tuple[str, int]:
     """Pause it or let it go on, test it, give it a new secret, send an event again, or delete it."""
-    administration, client = pages().services.callbacks, viewer().client
+    administration, client, actor = pages().services.callbacks, viewer().client, viewer().actor.name
     known = administration.get(id_in_path(callback_id), client)
     match request.form.get("action"):
         case "pause":
-            administration.change(known.callback_id, client, {"state": CallbackState.PAUSED})
+            administration.change(actor, known.callback_id, client, {"state": CallbackState.PAUSED})
             flash("Paused. Events are kept for 7 days, and sent when it goes on.", "good")
         case "activate":
-            administration.change(known.callback_id, client, {"state": CallbackState.ACTIVE})
+            administration.change(actor, known.callback_id, client, {"state": CallbackState.ACTIVE})
             flash("Active. What waits is sent now.", "good")
         case "test":
             administration.test(known.callback_id, client)
             flash("A test event is on its way. What came of it stands below in a moment: load this page again.", "good")
         case "rotate":
-            rotated = administration.rotate(known.callback_id, client)
+            rotated = administration.rotate(actor, known.callback_id, client)
             return _shown(rotated, secret=rotated.newest_secret)
         case "resend":
             administration.resend(known.callback_id, client, request.form.get("event", ""))
@@ -130,7 +186,7 @@ def change_callback(callback_id: str) -> Response | str | tuple[str, int]:
             count = _send_missed(known, hours)
             flash(f"{count} events that it has not taken are sent again, each with the same id.", "good")
         case "delete":
-            administration.remove(known.callback_id, client)
+            administration.remove(actor, known.callback_id, client)
             flash("Deleted. Nothing more is sent to it.", "good")
             return redirect(url_for("dashboard.callbacks"), 303)
         case _:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from werkzeug.datastructures import MultiDict
+
 from wavecom.errors import Problem
 from wavecom.web.dashboard.fields import Field, FormProblem, place, with_errors
 
@@ -20,7 +22,7 @@ class FieldForm:
     @classmethod
     def filled(cls, fields: Sequence[Field], typed: Mapping[str, str]) -> FieldForm:
         """The fields with the values of their names."""
-        return cls(tuple(replace(field, value=typed.get(field.name, "").strip()) for field in fields))
+        return cls(tuple(replace(field, value=_value(field, typed)) for field in fields))
 
     @property
     def used(self) -> int:
@@ -30,6 +32,10 @@ class FieldForm:
     def typed(self) -> dict[str, Any]:
         """What is set, as it was typed."""
         return {field.name: field.value for field in self.fields if field.value}
+
+    def chosen(self, name: str) -> list[str]:
+        """What is chosen of a field that takes several."""
+        return next(field.chosen for field in self.fields if field.name == name)
 
     def read(self, fields: Sequence[Field]) -> dict[str, str]:
         """What is set in these of its fields, in the API's form."""
@@ -46,3 +52,9 @@ class FieldForm:
                 messages.setdefault(field.name, []).append(message)
         fields = tuple(with_errors(field, messages.get(field.name, [])) for field in self.fields)
         return FieldForm(fields, tuple(FormProblem(field, message) for field, message in placed))
+
+
+def _value(field: Field, typed: Mapping[str, str]) -> str:
+    if field.takes_several and isinstance(typed, MultiDict):
+        return ",".join(typed.getlist(field.name))
+    return typed.get(field.name, "").strip()

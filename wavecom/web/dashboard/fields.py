@@ -93,6 +93,8 @@ class Field:
     kind: str = "text"
     hint: str = ""
     choices: tuple[tuple[str, str], ...] = ()
+    #: Any number of the choices: boxes to check, and the value is those that are, parted by commas.
+    takes_several: bool = False
     rows: int = 0
     is_code: bool = False
     is_required: bool = False
@@ -100,6 +102,11 @@ class Field:
     read: Callable[[str], Any] = line
     value: str = ""
     error: str = ""
+
+    @property
+    def chosen(self) -> list[str]:
+        """Of one that takes several: those that are chosen."""
+        return [each for each in self.value.split(",") if each]
 
     @property
     def id(self) -> str:

@@ -120,6 +120,7 @@ ROUTES: Final = (
     PageRoute("/callbacks", "callbacks", callbacks.callbacks, get=_P.LOOK),
     PageRoute("/callbacks/add", "add_callback", callbacks.add_callback, get=_P.CHANGE, post=_P.CHANGE),
     PageRoute("/callbacks/<callback_id>", "callback", callbacks.callback, get=_P.LOOK),
+    PageRoute("/callbacks/<callback_id>/edit", "edit_callback", callbacks.edit_callback, get=_P.CHANGE, post=_P.CHANGE),
     PageRoute("/callbacks/<callback_id>/change", "change_callback", callbacks.change_callback, post=_P.CHANGE),
     PageRoute("/templates", "templates", message_templates.templates, get=_P.LOOK),
     PageRoute("/templates/<account>/<template>", "template", message_templates.template, get=_P.LOOK),
@@ -154,4 +155,12 @@ ROUTES: Final = (
 BY_ENDPOINT: Final = MappingProxyType({f"dashboard.{route.endpoint}": route for route in ROUTES})
 
 #: What somebody who is not logged in may reach.
-OPEN: Final = frozenset({"dashboard.login", "dashboard.begin_sign_on", "dashboard.finish_sign_on", "dashboard.static"})
+OPEN: Final = frozenset(
+    {
+        "dashboard.login",
+        "dashboard.begin_sign_on",
+        "dashboard.finish_sign_on",
+        "dashboard.signed_out_there",
+        "dashboard.static",
+    }
+)

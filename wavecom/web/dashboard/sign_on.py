@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import structlog
@@ -71,6 +72,29 @@ def finish_sign_on() -> Response | tuple[str, int] | tuple[str, int, dict[str, s
         return *_page(429, "Too many tries", text), {"Retry-After": str(seconds)}
     found = pages().access.viewer_of_user(result.user)
     return login.enter(found, login.local_path(begun.wanted), result.id_token)
+
+
+def signed_out_there() -> Response:
+    """The identity provider, not a browser, says that sessions are over (Back-Channel Logout 1.0, section 2.5)."""
+    services = pages().services
+    try:
+        ended = _sign_on().sign_out(request.form.get("logout_token", ""), services.sessions)
+    except SignOnError as error:
+        address = request.remote_addr or ""
+        pages().security_events.noted(PAGES, WRONG_LOGIN, address)
+        log.warning("logout_token_refused", reason=error.reason, address=address)
+        return _told(400, {"error": "invalid_request", "error_description": f"not believed: {error.reason}"})
+    except UnavailableError as error:
+        log.warning("sessions_not_ended_by_provider", error=error.code)
+        return _told(503, {"error": "temporarily_unavailable"})
+    log.info("sessions_ended_by_provider", count=ended)
+    return _told(200, {"ended": ended})
+
+
+def _told(status: int, body: dict[str, object]) -> Response:
+    response = Response(json.dumps(body), status, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _sign_on() -> SignOn:

@@ -10,6 +10,7 @@ from tests.unit.web.dashboard.environment import DashboardEnvironment
 from wavecom.core.callbacks import Callback, CallbackState, CallbackTry, DisabledReason
 from wavecom.core.client_events import ClientEvent
 from wavecom.core.lanes import Channel
+from wavecom.core.roles import Role
 from wavecom.core.states import Status
 
 URL = "https://shop.example/wavecom"
@@ -36,6 +37,71 @@ def test_a_callback_is_added_and_its_secret_shown_once(environment: DashboardEnv
     assert "whsec_" not in shown
     assert URL in shown
     assert callback.callback_id in environment.browser().get("/callbacks").text
+
+
+def noted(environment: DashboardEnvironment) -> list[tuple[str, dict[str, object]]]:
+    """What the audit has of callbacks, the first entry, of its making, left out."""
+    return [(event.action.value, dict(event.details)) for event in environment.events.audit.events[1:]]
+
+
+def test_address_name_and_filters_are_changed_and_noted(environment: DashboardEnvironment) -> None:
+    callback, _ = add(environment, event="notification.failed", channel="sms")
+    browser = environment.browser_as(Role.OPERATOR)
+    address = f"/callbacks/{callback.callback_id}/edit"
+
+    form = browser.get(address).text
+    answer = browser.post(
+        address, {"url": "https://new.example/s3cret", "event": ["notification.delivered", "notification.failed"]}
+    )
+
+    changed = environment.events.callbacks.get(callback.callback_id)
+    assert f'value="{URL}"' in form
+    assert re.findall(r'value="([^"]+)" checked', form) == ["notification.failed", "sms"]
+    assert answer.status_code == 303
+    assert changed is not None
+    assert (changed.url, changed.name, changed.channels) == ("https://new.example/s3cret", "", frozenset())
+    assert changed.statuses == {Status.DELIVERED, Status.FAILED}
+    changes = ["channels", "name", "statuses", "url"]
+    assert noted(environment) == [("change_callback", {"changed": changes, "origin": "https://new.example"})]
+    [_, entry] = environment.events.audit.events
+    assert (entry.client, entry.callback_id) == ("acme", callback.callback_id)
+    assert entry.actor.startswith("user ")
+
+
+def test_what_is_the_same_is_no_change(environment: DashboardEnvironment) -> None:
+    callback, _ = add(environment)
+    browser = environment.browser()
+    address = f"/callbacks/{callback.callback_id}/edit"
+    browser.get(address)
+
+    browser.post(address, {"url": URL, "name": "shop"})
+
+    assert environment.events.callbacks.get(callback.callback_id) == callback
+    assert noted(environment) == []
+
+
+@pytest.mark.parametrize("url", ["https://10.0.0.1/", "http://shop.example/", "https://[::1]/", "ftp://x", ""])
+def test_an_address_is_checked_as_that_of_a_new_one(environment: DashboardEnvironment, url: str) -> None:
+    callback, _ = add(environment)
+    browser = environment.browser()
+    address = f"/callbacks/{callback.callback_id}/edit"
+    browser.get(address)
+
+    answer = browser.post(address, {"url": url, "name": "typed"})
+
+    assert answer.status_code == 422
+    assert 'value="typed"' in answer.text
+    assert 'id="field-url-error"' in answer.text
+    assert environment.events.callbacks.get(callback.callback_id) == callback
+    assert noted(environment) == []
+
+
+def test_a_viewer_changes_nothing(environment: DashboardEnvironment) -> None:
+    callback, _ = add(environment)
+    browser = environment.browser_as(Role.VIEWER)
+
+    assert "/edit" not in browser.get(f"/callbacks/{callback.callback_id}").text
+    assert browser.get(f"/callbacks/{callback.callback_id}/edit").status_code == 403
 
 
 def test_what_is_wrong_stands_beside_its_field(environment: DashboardEnvironment) -> None:
@@ -71,6 +137,12 @@ def test_it_is_paused_tested_rotated_and_deleted(environment: DashboardEnvironme
     assert "callback.test" in browser.get(address).text
     assert re.search(r"whsec_[A-Za-z0-9+/=]{44}", act("rotate"))
     act("delete")
+    assert [action for action, _ in noted(environment)] == [
+        "change_callback",
+        "change_callback",
+        "rotate_callback_secret",
+        "delete_callback",
+    ]
     assert now() is None
     assert browser.get(address).status_code == 404
 

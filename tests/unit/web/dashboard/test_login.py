@@ -20,6 +20,7 @@ from tests.unit.web.dashboard.environment import (
     DashboardEnvironment,
 )
 from wavecom.accounts import hash_of
+from wavecom.core.roles import Role
 from wavecom.web.dashboard.routes import OPEN
 
 JOB_ID = "019ceb00-0000-7000-8000-000000000001"
@@ -411,3 +412,20 @@ def test_a_body_without_end_is_not_read_for_a_stranger(environment: DashboardEnv
 def cookie_name(browser: Browser) -> str:
     name: str = browser.client.application.config["SESSION_COOKIE_NAME"]
     return name
+
+
+def test_each_way_of_signing_in_stands_in_the_audit_and_what_was_refused_does_not(
+    environment: DashboardEnvironment,
+) -> None:
+    environment.browser(PASSWORD)
+    environment.browser(KEY)
+    environment.browser_as(Role.VIEWER)
+    refused = environment.browser(None).log_in("no such secret")
+
+    begun = [*environment.session_audit.begun.values()]
+
+    assert refused.status_code == 401
+    assert [event.actor.partition(" ")[0] for event in begun] == ["operator", "key", "user"]
+    assert begun[2].actor == "user some-viewer"
+    assert [event.address for event in begun] == ["127.0.0.1"] * 3
+    assert {event.session_id for event in begun} == {each.session_id for each in environment.sessions.list()}

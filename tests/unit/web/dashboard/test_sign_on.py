@@ -14,8 +14,9 @@ from prometheus_client import REGISTRY
 from structlog.typing import EventDict
 from werkzeug.test import TestResponse
 
-from tests.memory_identity_provider import ISSUER, MemoryIdentityProvider, sign_on_with
+from tests.memory_identity_provider import ISSUER, MemoryIdentityProvider, SignedOut, sign_on_with
 from tests.unit.web.dashboard.environment import KEY, PASSWORD, Browser, DashboardEnvironment, text_of
+from wavecom.accounts.sign_on import CLOCKS_DIFFER_SECONDS
 from wavecom.accounts.users import GUESSES_PER_MINUTE
 from wavecom.core.roles import Role
 from wavecom.web.dashboard.access import ViewerAuthenticator
@@ -344,9 +345,95 @@ def test_a_session_ends_when_what_opened_it_opens_nothing_more(environment: Sign
     assert opens(authenticator(issuer=ISSUER, takes_passwords=False)) == [True, False]
 
 
+def told(environment: SignOnEnvironment, token: str) -> TestResponse:
+    """The answer to the provider, which has neither a session nor a form of ours."""
+    return environment.app.test_client().post("/login/sso/logout", data={"logout_token": token})
+
+
+def is_in(browser: Browser) -> bool:
+    return browser.get("/status").status_code == 200
+
+
+def test_who_signs_out_at_the_provider_is_signed_out_here(environment: SignOnEnvironment) -> None:
+    ada, again = sign_in(environment, sid="s-1"), sign_in(environment, sid="s-2")
+    bob = sign_in(environment, sub="8", preferred_username="bob", sid="s-3")
+    others = environment.browser(KEY), environment.browser(PASSWORD)
+    now = environment.clock.now().timestamp()
+    environment.provider.signed_out_by = {"of ada": SignedOut("7", None, now)}
+
+    answer = told(environment, "of ada")
+    repeated = told(environment, "of ada")
+
+    assert (answer.status_code, answer.json) == (200, {"ended": 2})
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert (repeated.status_code, repeated.json) == (200, {"ended": 0})
+    assert [is_in(browser) for browser in (ada, again, bob, *others)] == [False, False, True, True, True]
+    ended = list(environment.session_audit.events.values())
+    assert [(event.actor, event.viewer) for event in ended] == [("identity provider", "user sso:ada")] * 2
+
+
+@pytest.mark.parametrize("subject", ["7", None])
+def test_one_session_of_the_provider_ends_alone(environment: SignOnEnvironment, subject: str | None) -> None:
+    first, second = sign_in(environment, sid="s-1"), sign_in(environment, sid="s-2")
+    now = environment.clock.now().timestamp()
+    environment.provider.signed_out_by = {"of s-2": SignedOut(subject, "s-2", now)}
+
+    answer = told(environment, "of s-2")
+
+    assert answer.json == {"ended": 1}
+    assert [is_in(browser) for browser in (first, second)] == [True, False]
+
+
+def test_a_session_is_not_ended_by_somebody_elses_name_for_it(environment: SignOnEnvironment) -> None:
+    ada = sign_in(environment, sid="s-1")
+    sign_in(environment, sub="8", preferred_username="bob", sid="s-3")
+    now = environment.clock.now().timestamp()
+    environment.provider.signed_out_by = {
+        "bob's": SignedOut("8", "s-1", now),
+        "a stranger's": SignedOut("9", None, now),
+        "no session's": SignedOut(None, "s-9", now),
+    }
+
+    answers = [told(environment, token).json for token in environment.provider.signed_out_by]
+
+    assert answers == [{"ended": 0}] * 3
+    assert is_in(ada)
+
+
+def test_a_logout_token_that_is_sent_again_ends_no_later_session(environment: SignOnEnvironment) -> None:
+    sign_in(environment)
+    environment.provider.signed_out_by = {"of ada": SignedOut("7", None, environment.clock.now().timestamp())}
+    told(environment, "of ada")
+    environment.clock.advance(CLOCKS_DIFFER_SECONDS + 1)
+    later = sign_in(environment)
+
+    repeated = told(environment, "of ada")
+
+    assert repeated.json == {"ended": 0}
+    assert is_in(later)
+
+
+@pytest.mark.parametrize("token", ["forged", "", "x" * 5000])
+def test_a_logout_token_that_is_not_believed_ends_nothing(environment: SignOnEnvironment, token: str) -> None:
+    ada = sign_in(environment)
+
+    answer = told(environment, token)
+
+    assert (answer.status_code, answer.json["error"]) == (400, "invalid_request")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert is_in(ada)
+
+
+def test_a_provider_that_is_away_is_told_to_come_again(environment: SignOnEnvironment) -> None:
+    environment.provider.is_up = False
+
+    assert told(environment, "any").status_code == 503
+
+
 def test_without_a_provider_there_is_no_such_way(tmp_path: Path) -> None:
     browser = DashboardEnvironment(tmp_path).browser(None)
 
     assert "/login/sso" not in browser.get("/login").text
     assert browser.get("/login/sso").status_code == 404
     assert browser.get("/login/sso/callback?code=x&state=y").status_code == 404
+    assert browser.post("/login/sso/logout", {"logout_token": "x"}).status_code == 404

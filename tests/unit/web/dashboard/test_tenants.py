@@ -67,6 +67,8 @@ REQUESTS = {
     ("GET", "/callbacks/add"): "/callbacks/add",
     ("POST", "/callbacks/add"): "/callbacks/add",
     ("GET", "/callbacks/<callback_id>"): f"/callbacks/{'a' * 32}",
+    ("GET", "/callbacks/<callback_id>/edit"): f"/callbacks/{'a' * 32}/edit",
+    ("POST", "/callbacks/<callback_id>/edit"): f"/callbacks/{'a' * 32}/edit",
     ("POST", "/callbacks/<callback_id>/change"): f"/callbacks/{'a' * 32}/change",
     ("GET", "/outbox"): "/outbox",
     ("GET", "/send"): "/send",

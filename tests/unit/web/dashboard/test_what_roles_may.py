@@ -91,6 +91,8 @@ LEAST = {
     ("GET", "/callbacks/<callback_id>"): Role.VIEWER,
     ("GET", "/callbacks/add"): Role.OPERATOR,
     ("POST", "/callbacks/add"): Role.OPERATOR,
+    ("GET", "/callbacks/<callback_id>/edit"): Role.OPERATOR,
+    ("POST", "/callbacks/<callback_id>/edit"): Role.OPERATOR,
     ("POST", "/callbacks/<callback_id>/change"): Role.OPERATOR,
     ("GET", "/sessions"): Role.VIEWER,
     ("POST", "/sessions/<session_id>/end"): Role.VIEWER,
@@ -264,7 +266,7 @@ def test_a_viewer_sees_of_a_callback_neither_the_clients_secret_in_its_address_n
     environment: DashboardEnvironment,
 ) -> None:
     callbacks = environment.events.administration
-    made = callbacks.create(NewCallback(account="acme", url="https://shop.example/hook/s3cret?key=t0ken"))
+    made = callbacks.create("key k-1", NewCallback(account="acme", url="https://shop.example/hook/s3cret?key=t0ken"))
     tried = replace(callbacks.test(made.callback_id, None), tried=1)
     answer = CallbackTry(NOW, 5, 400, "http_400", "no such customer: amina.haddad@example.com")
     environment.events.deliveries.record([(tried, answer)])
