@@ -55,10 +55,15 @@ def redis_check(client: redis.Redis) -> Check:
     return check
 
 
-def deliveries_check(progress: RedisProgress, now: Callable[[], datetime]) -> Check:
-    """Due work moves, every worker consumes what it should, and somebody sweeps. All well until somebody has swept."""
+def deliveries_check(progress: RedisProgress, now: Callable[[], datetime], is_store_older: Callable[[], bool]) -> Check:
+    """Due work moves, every worker consumes what it should, and somebody sweeps. All well until somebody has swept.
+
+    ``is_store_older``: whether all of this is held, because the store was restored from an older copy (ADR 54).
+    """
 
     def check() -> None:
+        if is_store_older():
+            raise NotReadyError("store_older")
         try:
             report, cancelled = progress.stall_report(), progress.cancelled()
         except UnavailableError:

@@ -158,9 +158,9 @@ def progress(redis_url: str) -> Iterator[RedisProgress]:
         yield RedisProgress(client, queue_name, lambda: NOW)
 
 
-def failure(progress: RedisProgress, seconds: float = 0) -> str | None:
+def failure(progress: RedisProgress, seconds: float = 0, *, is_older: bool = False) -> str | None:
     try:
-        deliveries_check(progress, lambda: NOW + timedelta(seconds=seconds))()
+        deliveries_check(progress, lambda: NOW + timedelta(seconds=seconds), lambda: is_older)()
     except NotReadyError as error:
         return error.code
     return None
@@ -168,6 +168,13 @@ def failure(progress: RedisProgress, seconds: float = 0) -> str | None:
 
 def test_before_anybody_has_swept_there_is_nothing_to_say(progress: RedisProgress) -> None:
     assert failure(progress) is None
+
+
+def test_a_restored_store_is_what_holds_deliveries_and_not_a_sweep_that_is_silent(progress: RedisProgress) -> None:
+    progress.publish(StallReport(NOW, []))
+
+    assert failure(progress, 3600, is_older=True) == "store_older"
+    assert failure(progress, 3600) == "sweep_silent"
 
 
 def test_what_moves_is_told_by_lane_and_by_queue(progress: RedisProgress) -> None:

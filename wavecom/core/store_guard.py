@@ -82,6 +82,18 @@ def is_older(heartbeat: Heartbeat, remembered: RememberedBeat | None) -> bool:
     return remembered is not None and heartbeat.number < remembered.number
 
 
+def finds_older(store: HeartbeatStore, memory: HeartbeatMemory) -> bool:
+    """Whether the store is older than what is remembered of it elsewhere, for who holds nothing himself.
+
+    False where one of the two does not answer: then nobody can tell.
+    """
+    try:
+        heartbeat = store.read()
+        return heartbeat is not None and is_older(heartbeat, memory.latest(heartbeat.store_id))
+    except UnavailableError:
+        return False
+
+
 class StoreGuard:
     """Compares, and answers for the comparison: one for each process. Thread-safe, as its fields are set as a whole.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pymongo.database import Database
@@ -39,6 +40,7 @@ from wavecom.core.provider_administration import ProviderAdministration
 from wavecom.core.receipt_counts import ReceiptCounter
 from wavecom.core.recipient_administration import RecipientAdministration
 from wavecom.core.stats import Stats
+from wavecom.core.store_guard import finds_older
 from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.templates.administration import TemplateAdministration
@@ -88,7 +90,9 @@ from wavecom.storage.mongo.measurements import MongoMeasurementStore
 from wavecom.storage.mongo.outbox import MongoOutbox
 from wavecom.storage.mongo.stats import MongoStats
 from wavecom.storage.mongo.stop_requests import MongoStopRequests
+from wavecom.storage.mongo.store_heartbeat import MongoStoreHeartbeat
 from wavecom.storage.redis.client import connect as connect_redis
+from wavecom.storage.redis.heartbeat_memory import RedisHeartbeatMemory
 from wavecom.storage.redis.receipt_counts import RedisReceiptCounter
 
 Check = Callable[[], None]
@@ -303,7 +307,11 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             "mongodb": check_store,
             "rabbitmq": broker_check(publisher),
             "redis": redis_check(redis_client),
-            "deliveries": deliveries_check(progress_of(redis_client, clock), clock.now),
+            "deliveries": deliveries_check(
+                progress_of(redis_client, clock),
+                clock.now,
+                partial(finds_older, MongoStoreHeartbeat(database), RedisHeartbeatMemory(redis_client)),
+            ),
         },
         close_callbacks=[
             stats.close,

@@ -232,7 +232,7 @@ class Streams:
             now = self._loop.time()
             if now - checked_at >= CHECK_SECONDS:
                 checked_at = now
-                await self._in_thread(partial(_check, [*streams]))
+                await self._in_thread(partial(ended_streams, [*streams]))
             await self._in_thread(partial(source.look, [each for each in streams if not each.is_closed]))
             for stream in streams:
                 if now - stream.written_at >= HEARTBEAT_SECONDS:
@@ -291,7 +291,7 @@ def server_sent(data: str, *, id: str | None = None, event: str | None = None) -
     return ("\n".join([*head, *lines]) + "\n\n").encode()
 
 
-def _check(streams: Sequence[EventStream]) -> Mapping[EventStream, bytes | None]:
+def ended_streams(streams: Sequence[EventStream]) -> Mapping[EventStream, bytes | None]:
     """Those whose owners may not go on, to be ended. In a thread."""
     allowed: dict[tuple[str, str], bool] = {}
     for stream in streams:
@@ -301,6 +301,10 @@ def _check(streams: Sequence[EventStream]) -> Mapping[EventStream, bytes | None]
                 allowed[place] = stream.may_go_on()
             except WaveComError:
                 allowed[place] = True  # Nobody can tell now.
+            except Exception:
+                # A mistake of ours: it ends the streams of this owner, who comes again, and nobody else's.
+                log.exception("stream_check_failed", kind=stream.source.kind)
+                allowed[place] = False
     return {stream: None for stream in streams if not allowed[stream.source.kind, stream.owner]}
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.factories import NOW
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryHeartbeats, MemoryStoreHeartbeat
-from wavecom.core.store_guard import BEAT_SECONDS, Heartbeat, StoreGuard
+from wavecom.core.store_guard import BEAT_SECONDS, Heartbeat, StoreGuard, finds_older
 from wavecom.errors import StoreError
 
 
@@ -180,3 +180,29 @@ def test_when_it_was_first_seen_to_be_older_is_noted_once_for_all(installation: 
     sweeping.check()
 
     assert installation.store.older == (2, seen_at)
+
+
+def test_who_holds_nothing_is_told_that_the_store_is_older(installation: _Installation) -> None:
+    sweeping = installation.process()
+    assert not finds_older(installation.store, installation.memory), "nothing is remembered yet"
+    installation.beat(2, sweeping)
+    copy = installation.copied()
+    installation.beat(2, sweeping)
+    current = finds_older(installation.store, installation.memory)
+
+    installation.store.heartbeat = copy
+
+    assert (current, finds_older(installation.store, installation.memory)) == (False, True)
+
+
+def test_who_cant_read_store_or_memory_can_tell_nothing(installation: _Installation) -> None:
+    sweeping = installation.process()
+    installation.beat(2, sweeping)
+    copy = installation.copied()
+    installation.beat(2, sweeping)
+    installation.store.heartbeat = copy
+    installation.memory.is_away = True
+    without_memory = finds_older(installation.store, installation.memory)
+    installation.memory.is_away, installation.store.is_away = False, True
+
+    assert (without_memory, finds_older(installation.store, installation.memory)) == (False, False)

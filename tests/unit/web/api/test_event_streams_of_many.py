@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.unit.web.api.test_event_stream import events_of, streamed_ids
 from tests.unit.web.api.test_events import happen
 from tests.unit.web.conftest import WebEnvironment
+from wavecom.errors import StoreError
 from wavecom.web import streams
 from wavecom.web.api import event_stream
 
@@ -63,3 +66,28 @@ def test_one_who_is_far_behind_is_not_passed_over_for_ever_by_many_who_are_near(
         source.look([*near, far])
 
     assert far.cursor.position > 0
+
+
+def test_a_check_that_fails_ends_the_streams_of_one_owner_and_leaves_those_of_the_others(
+    environment: WebEnvironment,
+) -> None:
+    def stream_of(owner: str, may_go_on: Callable[[], bool]) -> streams.EventStream:
+        source = event_stream.EventSource(environment.services.events)
+        return streams.EventStream(source, owner, event_stream.EventCursor("default", 0), may_go_on)
+
+    def store_is_away() -> bool:
+        raise StoreError("away")
+
+    def has_a_mistake() -> bool:
+        raise KeyError("scopes")
+
+    everyone = [
+        stream_of("broken", has_a_mistake),
+        stream_of("unknown", store_is_away),
+        stream_of("revoked", lambda: False),
+        stream_of("good", lambda: True),
+    ]
+
+    ended = streams.ended_streams(everyone)
+
+    assert [stream.owner for stream in ended] == ["broken", "revoked"]
