@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.template_environment import sms_source
-from tests.unit.web.conftest import NOW, WebEnvironment, later
+from tests.unit.web.conftest import KEY, NOW, WebEnvironment, later
+from tests.unit.web.rsgi_client import scope_of, serve
 from wavecom.core.job import Job, JobId
 from wavecom.core.states import Status
 from wavecom.web.api.representation import rfc3339
+from wavecom.web.app import WaveComFlask
 
 #: 09:26 UTC of a Saturday.
 BODY: dict[str, Any] = {"type": "sms", "to": {"recipient": "user-42"}, "payload": {"text": "Hello"}}
@@ -183,6 +186,34 @@ def test_a_batch_looks_all_its_recipients_up_at_once(api: FlaskClient, environme
     assert results[2]["problem"]["errors"][0]["pointer"] == "/to/recipient"
     jobs = [environment.jobs.get(JobId(each["notification"]["jobId"])) for each in results if each["status"] == 202]
     assert [job and job.recipient_id for job in jobs] == ["user-42", "user-43", "user-42", None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "told"),
+    [
+        ({}, 202, '"scheduled"'),
+        ({"to": {"phone": "+447700900123"}, "category": "shut"}, 202, '"scheduled"'),
+        ({"to": {"phone": "+447700900123"}, "category": "nothing"}, 422, '"/category"'),
+        ({"to": {"recipient": "nobody"}}, 422, '"/to/recipient"'),
+    ],
+)
+def test_the_fast_path_passes_nobody_by(
+    api: FlaskClient, environment: WebEnvironment, changes: dict[str, Any], status: int, told: str
+) -> None:
+    api.put("/api/categories/shut", json={"title": "Shut", "windows": [{"from": "20:00", "to": "21:00"}]})
+    api.patch("/api/recipients/user-42", json={"quietHours": {"from": "10:00", "to": "12:00"}})
+    body = orjson.dumps(BODY | changes)
+    headers = {
+        "Host": "localhost",
+        "Authorization": f"Bearer {KEY}",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+    }
+
+    assert isinstance(environment.app, WaveComFlask)
+    [answer] = serve(environment.app.rsgi, [(scope_of("POST", "/api/notifications", headers), body)])
+
+    assert (answer.status_code, told in answer.text) == (status, True)
 
 
 def test_who_names_neither_is_not_looked_up(api: FlaskClient, environment: WebEnvironment) -> None:
