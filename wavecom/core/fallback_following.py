@@ -152,10 +152,9 @@ class FallbackFollowing:
         places: dict[JobId, FallbackStep] = {}
         unknown: dict[str, list[str]] = {}
         for fallback in fallbacks:
-            for number in range(1, fallback.begun + 1):
-                job_id = fallback.steps[number - 1].job_id
-                if job_id is not None:
-                    places[job_id] = FallbackStep(fallback.fallback_id, number)
+            for number, step in enumerate(fallback.steps[: fallback.begun], 1):
+                if step.job_id is not None:
+                    places[step.job_id] = FallbackStep(fallback.fallback_id, number)
                 else:
                     unknown.setdefault(fallback.client, []).append(fallback.idempotency_key_of(number))
         for client, keys in unknown.items():

@@ -13,10 +13,11 @@ from wavecom.core.account import account_of
 from wavecom.core.actor import OPERATOR
 from wavecom.core.job import Job
 from wavecom.core.roles import Permission
+from wavecom.errors import JobNotFoundError
 from wavecom.web.api import cursors
 from wavecom.web.api.field_errors import problems
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
-from wavecom.web.dashboard import job_actions, preview, send_elsewhere
+from wavecom.web.dashboard import fallbacks, job_actions, preview, send_elsewhere
 from wavecom.web.dashboard.content import describe
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.filter_form import FilterForm
@@ -50,8 +51,12 @@ def notifications() -> str | tuple[str, int]:
 
 
 def notification(job_id: str) -> str:
-    """One notification, whole."""
-    return page_of(job_actions.visible(job_id), in_full=viewer().reads_messages)
+    """One notification, whole; or a fallback, which has an id of its own."""
+    try:
+        job = job_actions.visible(job_id)
+    except JobNotFoundError as error:
+        return fallbacks.page(job_id, error)
+    return page_of(job, in_full=viewer().reads_messages)
 
 
 def page_of(job: Job, *, in_full: bool) -> str:

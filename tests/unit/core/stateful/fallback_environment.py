@@ -192,7 +192,7 @@ class FallbackEnvironment:
             if takes_all:
                 for number, job in list(self.jobs.items()):
                     if job.status is Status.QUEUED and self.claim(number):
-                        self.call(number, arrives=False)
+                        self.call(number, arrives=True)
                         self.record(number, Outcome.ACCEPTED)
             if self.now > latest:
                 assert self.fallback.is_over, f"{self.fallback.status} long after its time"
