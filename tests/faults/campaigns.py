@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import requests
 from pymongo.database import Database
+
+if TYPE_CHECKING:
+    from tests.faults.deployment import Deployment
 
 #: Rows of a drill's campaign, and which of them are wrong: each of so many.
 ROWS: Final = 4_000
@@ -139,3 +143,27 @@ def _slowly(data: bytes, pause: float) -> Iterator[bytes]:
     for begin in range(0, len(data), size):
         yield data[begin : begin + size]
         time.sleep(pause)
+
+
+def kill_web_while_rows_come(deployment: Deployment) -> None:
+    """Kill web processes while a campaign is uploaded, then send it."""
+    campaign = DrillCampaign(deployment.config.url, deployment.config.api_key)
+    with campaign.uploading(12):
+        for kill in (deployment.kill_web_child, lambda: deployment.kill_program("web"), deployment.kill_web_child):
+            deployment.pause(3)
+            kill()
+    campaign.start()
+    deployment.wait_until(lambda: campaign.is_finished, 180)
+
+
+def kill_ops_while_rows_go(deployment: Deployment) -> None:
+    """Kill the ops process while a campaign is sent."""
+    campaign = DrillCampaign(deployment.config.url, deployment.config.api_key)
+    with campaign.uploading(1):
+        pass
+    campaign.start()
+    dice = random.Random(f"{deployment.plan.seed}/campaign-ops-killed")
+    for _ in range(4):
+        deployment.pause(dice.uniform(0.5, 4))
+        deployment.kill_program("ops")
+    deployment.wait_until(lambda: campaign.is_finished, 240)

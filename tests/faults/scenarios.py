@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from harness.provider_server import Behaviour, Fault, FaultKind
 from harness.subject import MONGODB, RABBITMQ, REDIS
-from tests.faults.campaigns import DrillCampaign
+from tests.faults.campaigns import kill_ops_while_rows_go, kill_web_while_rows_come
 from tests.faults.deployment import Deployment
 from tests.faults.plan import FIRST, PROVIDER_TIMEOUT_SECONDS, SECOND, SERVERS
 from tests.faults.restore_scenario import restore_older_copy
@@ -232,31 +232,6 @@ def _kill_workers_that_send(deployment: Deployment) -> None:
             deployment.kill_program(dice.choice(that_send()))
 
 
-# --- Campaigns ----------------------------------------------------------------------------------------------------
-
-
-def _kill_web_while_rows_come(deployment: Deployment) -> None:
-    campaign = DrillCampaign(deployment.config.url, deployment.config.api_key)
-    with campaign.uploading(12):
-        for kill in (deployment.kill_web_child, lambda: deployment.kill_program("web"), deployment.kill_web_child):
-            deployment.pause(3)
-            kill()
-    campaign.start()
-    deployment.wait_until(lambda: campaign.is_finished, 180)
-
-
-def _kill_ops_while_rows_go(deployment: Deployment) -> None:
-    campaign = DrillCampaign(deployment.config.url, deployment.config.api_key)
-    with campaign.uploading(1):
-        pass
-    campaign.start()
-    dice = random.Random(f"{deployment.plan.seed}/campaign-ops-killed")
-    for _ in range(4):
-        deployment.pause(dice.uniform(0.5, 4))
-        deployment.kill_program("ops")
-    deployment.wait_until(lambda: campaign.is_finished, 240)
-
-
 # --- Mixed --------------------------------------------------------------------------------------------------------
 
 
@@ -438,13 +413,13 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         "campaign-web-killed",
         "a campaign of 4,000 rows is uploaded; kill -9 of the web server meanwhile: its child, the whole, its child",
-        _kill_web_while_rows_come,
+        kill_web_while_rows_come,
         has_campaign=True,
     ),
     Scenario(
         "campaign-ops-killed",
         "a campaign of 4,000 rows is sent; kill -9 of the ops process meanwhile, 4 times",
-        _kill_ops_while_rows_go,
+        kill_ops_while_rows_go,
         has_campaign=True,
     ),
     Scenario(

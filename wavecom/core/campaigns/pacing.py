@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from wavecom.core.campaigns.model import Campaign
 
 #: Rows that one step takes at most.
-STEP: Final = 1_000
+LARGEST_STEP: Final = 1_000
 #: What a pace that was not used up, because a runner was late, may catch up on.
 _BURST_SECONDS: Final = 2.0
 #: By so much a campaign that is to be done by a time is ahead of a steady pace: rows still have to be delivered.
@@ -42,12 +42,14 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """How many ``rows`` may go now, and until when that uses up the pace; or why none may, until when (if known)."""
+    """How many ``rows`` may go now, each of which uses up ``seconds_each`` of the pace from ``paced_until`` on; or why
+    none may, until when (if known)."""
 
     rows: int
     paced_until: datetime | None = None
     hold: CampaignHold | None = None
     until: datetime | None = None
+    seconds_each: float = 0.0
 
 
 def leave(campaign: Campaign, now: datetime, room: int) -> Leave:
@@ -60,15 +62,21 @@ def leave(campaign: Campaign, now: datetime, room: int) -> Leave:
         return Leave(0, campaign.run.paced_until, CampaignHold.LANE)
     rate = _rate(campaign, now)
     if rate is None:
-        return Leave(min(STEP, room))
+        return Leave(min(LARGEST_STEP, room))
     # A moment that is long past would let all of a pause go at once.
     longest = timedelta(seconds=max(_BURST_SECONDS, 1 / rate))
     since = max(campaign.run.paced_until or now - timedelta(seconds=1 / rate), now - longest)
     rows = math.floor((now - since).total_seconds() * rate + 1e-6)
     if rows < 1:
         return Leave(0, since, CampaignHold.PACE, since + timedelta(seconds=1 / rate))
-    rows = min(rows, STEP, room)
-    return Leave(rows, since + timedelta(seconds=rows / rate))
+    return Leave(min(rows, LARGEST_STEP, room), since, seconds_each=1 / rate)
+
+
+def used_until(campaign: Campaign, allowed: Leave, rows: int) -> datetime | None:
+    """Until when the pace is used up once so many of the rows that were allowed have gone."""
+    if allowed.paced_until is None:
+        return campaign.run.paced_until
+    return allowed.paced_until + timedelta(seconds=rows * allowed.seconds_each)
 
 
 def _rate(campaign: Campaign, now: datetime) -> float | None:

@@ -28,7 +28,7 @@ from wavecom.core.campaigns.model import (
     RowProblem,
     RunState,
 )
-from wavecom.core.campaigns.pacing import CampaignHold, leave
+from wavecom.core.campaigns.pacing import LARGEST_STEP, CampaignHold, leave, used_until
 from wavecom.core.engine import CancelRequested, Policy, decide
 from wavecom.core.lanes import Lane, Priority
 from wavecom.core.new_notification import NewNotification
@@ -50,6 +50,9 @@ log = structlog.get_logger()
 
 #: How long a runner that says nothing keeps its campaign: many times a step.
 LEASE: Final = timedelta(seconds=30)
+#: A step that takes longer is made smaller, down to so many rows.
+_LONG_STEP_SECONDS: Final = 0.5
+_SMALLEST_STEP: Final = 25
 #: Campaigns that are looked at in one round.
 _MOST: Final = 100
 #: Notifications that are cancelled in one step.
@@ -100,6 +103,8 @@ class CampaignRunner:
         self._clock = clock
         self._policy = policy
         self._token = token
+        #: Rows that a step takes at most: fewer where the store is slow, which others wait for as well.
+        self._step_rows = LARGEST_STEP
         #: The chunk that was read last, of which a step may have left some.
         self._chunk: Chunk | None = None
         #: How far cancelling has come, and until when a campaign is left alone.
@@ -158,7 +163,8 @@ class CampaignRunner:
         if chunk is None:
             self._end(campaign, CampaignStatus.FINISHED)
             return 0
-        rows = [row for row in chunk.rows if row.row >= campaign.run.row][: allowed.rows]
+        began = self._clock.monotonic()
+        rows = [row for row in chunk.rows if row.row >= campaign.run.row][: min(allowed.rows, self._step_rows)]
         notifications = codec.decode(campaign, rows, now, self._find_recipients)
         try:
             outcomes = self._accept(campaign, notifications)
@@ -183,11 +189,19 @@ class CampaignRunner:
             row=rows[-1].row + 1,
             queued=before.queued + queued,
             refused=before.refused + len(refused),
-            paced_until=allowed.paced_until,
+            paced_until=used_until(campaign, allowed, len(rows)),
         )
+        self._fit_step(self._clock.monotonic() - began, len(rows))
         self._room.add(queue, queued)
         self._store.advance(campaign_id, self._token, before, after, self._clock.now())
         return len(rows)
+
+    def _fit_step(self, seconds: float, rows: int) -> None:
+        """Have steps take about as long as a pause may take to hold, and others to wait for the store."""
+        if seconds > _LONG_STEP_SECONDS:
+            self._step_rows = max(_SMALLEST_STEP, min(rows, self._step_rows) // 2)
+        elif seconds < _LONG_STEP_SECONDS / 4 and rows >= self._step_rows:
+            self._step_rows = min(LARGEST_STEP, 2 * self._step_rows)
 
     def _accept(
         self, campaign: Campaign, notifications: Sequence[NewNotification | InvalidRequestError]

@@ -274,3 +274,21 @@ def test_outcomes_are_counted_until_nothing_can_change_any_more(environment: Cam
 
     assert environment.now(campaign).outcomes.by_status == {Status.CANCELLED: 2}
     assert environment.now(campaign).outcomes.is_last
+
+
+def test_steps_are_small_where_the_store_is_slow_and_grow_again(environment: CampaignEnvironment) -> None:
+    environment.started(5_000)
+    insert, counts = environment.jobs.insert, []
+
+    def slow(jobs: Any) -> Any:
+        counts.append(len(jobs))
+        # A hundred a second, as the embedded server does it; then a quick one.
+        environment.fake_clock.advance(len(jobs) / 100 if len(counts) < 7 else 0)
+        return insert(jobs)
+
+    environment.jobs.insert = slow  # type: ignore[method-assign]
+    for _ in range(9):
+        environment.runner.round()
+
+    # The chunk of the first thousand rows after the first one ends with a step of one row.
+    assert counts == [1_000, 500, 250, 125, 62, 31, 31, 1, 62]
