@@ -62,6 +62,8 @@ _QUOTA_LOOK: Final = timedelta(seconds=30)
 #: Outcomes are not counted again before this, nor before so many times as long as it took.
 _COUNT_REST: Final = timedelta(seconds=2)
 _COUNT_REST_TIMES: Final = 20
+#: The longer ago a campaign has ended, the more seldom: what is left waits for receipts, perhaps for days.
+_COUNTS_OF_AN_AGE: Final = 100
 #: Before the retention of the first of its notifications ends.
 _COUNTED_FOR: Final = timedelta(days=20)
 
@@ -140,7 +142,9 @@ class CampaignRunner:
             began = self._clock.monotonic()
             by_status = self._counter.count(campaign.campaign_id)
             took = timedelta(seconds=self._clock.monotonic() - began)
-            self._counted_at[campaign.campaign_id] = now + max(_COUNT_REST, took * _COUNT_REST_TIMES)
+            age = now - (campaign.finished_at or now)
+            rest = max(_COUNT_REST, took * _COUNT_REST_TIMES, age / _COUNTS_OF_AN_AGE)
+            self._counted_at[campaign.campaign_id] = now + rest
             is_settled = all(status in FINAL for status in by_status)
             has_ended = campaign.finished_at is not None
             is_last = has_ended and (is_settled or now - (campaign.finished_at or now) > _COUNTED_FOR)

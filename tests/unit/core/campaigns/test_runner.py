@@ -292,3 +292,21 @@ def test_steps_are_small_where_the_store_is_slow_and_grow_again(environment: Cam
 
     # The chunk of the first thousand rows after the first one ends with a step of one row.
     assert counts == [1_000, 500, 250, 125, 62, 31, 31, 1, 62]
+
+
+def test_the_older_a_campaigns_end_the_more_seldom_its_outcome_is_counted(environment: CampaignEnvironment) -> None:
+    campaign = environment.started(2)
+    environment.run_to_end(campaign)
+    counted = []
+    for hours in (0, 1, 24):
+        environment.fake_clock.advance(hours * 3_600)
+        environment.runner.count_outcomes()
+        first = environment.now(campaign).outcomes.at
+        while environment.now(campaign).outcomes.at == first:
+            environment.fake_clock.advance(1)
+            environment.runner.count_outcomes()
+        counted.append((environment.clock.now() - first).total_seconds())  # type: ignore[operator]
+
+    assert counted[0] == 2
+    assert 36 <= counted[1] <= 37
+    assert 900 <= counted[2] <= 902
