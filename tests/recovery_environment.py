@@ -10,6 +10,7 @@ from tests.fakes import FakeClock, make_writer
 from tests.memory_storage import (
     MemoryAuditLog,
     MemoryEventLog,
+    MemoryFallbackStore,
     MemoryHeartbeats,
     MemoryJobRepository,
     MemorySessionStore,
@@ -75,6 +76,7 @@ class RestoredInstallation:
         self.versions = _Versions()
         self.events = MemoryEventLog()
         self.sessions = MemorySessionStore()
+        self.fallbacks = MemoryFallbackStore()
         self.recovery = StoreRecovery(
             heartbeats=self.heartbeats,
             memory=self.memory,
@@ -86,6 +88,7 @@ class RestoredInstallation:
             event_versions=self.versions,
             event_log=self.events,
             sessions=self.sessions,
+            fallbacks=self.fallbacks,
             clock=self.clock,
             policy=Policy(),
         )

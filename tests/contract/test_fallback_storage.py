@@ -197,3 +197,25 @@ def test_an_end_is_an_event_until_it_is_settled(stores: tuple[FallbackStore, Rec
     assert [each.status for each in both.events] == [Status.UNCONFIRMED, Status.DELIVERED]
     assert (both.channel, both.last_version, both.events[1]) == (Channel.SMS, 2, event)
     assert events.due(later(9), 10) == []
+
+
+def test_after_a_restore_those_of_before_are_held_and_known(store: FallbackStore) -> None:
+    held, over, later_one = make_fallback(1), make_fallback(2), make_fallback(3)
+    store.add(held)
+    store.add(replace(over, status=FallbackStatus.FAILED, due_at=None))
+    store.add(replace(later_one, created_at=later(60)))
+
+    counts = [store.hold_restored(later(30), later(90), later(days=30)) for _ in range(2)]
+
+    found = store.get(held.fallback_id)
+    assert found is not None
+    assert counts == [1, 0]
+    assert (found.status, found.may_have_been_sent, found.due_at) == (FallbackStatus.UNCONFIRMED, True, None)
+    assert (found.finished_at, found.purge_at) == (later(90), later(days=30))
+    assert "restored" in str(found.logs[-1].message)
+    assert not store.write(held.changed(later(91), begun=2))
+    assert [store.get(ID.format(number)).status for number in (2, 3)] == [  # type: ignore[union-attr]
+        FallbackStatus.FAILED,
+        FallbackStatus.WAITING,
+    ]
+    assert store.known([held.fallback_id, ID.format(9)]) == {held.fallback_id}

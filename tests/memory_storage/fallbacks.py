@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from wavecom.core.client_events import UnpublishedEvents
-from wavecom.core.fallback import Fallback, FallbackStatus
+from wavecom.core.fallback import Fallback, FallbackStatus, held_entry
 from wavecom.core.job import JobId, RecordedEvent
 
 
@@ -62,6 +62,31 @@ class MemoryFallbackStore:
         with self._lock:
             found = [each for each in self._fallbacks.values() if each.due_at is not None and each.due_at <= now]
         return sorted(found, key=lambda each: each.due_at or now)[:limit]
+
+    def known(self, fallback_ids: Collection[str]) -> frozenset[str]:
+        """See the port."""
+        with self._lock:
+            return frozenset(fallback_ids) & self._fallbacks.keys()
+
+    def hold_restored(self, before: datetime, now: datetime, purge_at: datetime) -> int:
+        """See the port."""
+        with self._lock:
+            found = [
+                each
+                for each in self._fallbacks.values()
+                if each.status is FallbackStatus.WAITING and each.created_at < before
+            ]
+            for each in found:
+                self._fallbacks[each.fallback_id] = each.changed(
+                    now,
+                    status=FallbackStatus.UNCONFIRMED,
+                    may_have_been_sent=True,
+                    due_at=None,
+                    finished_at=now,
+                    purge_at=purge_at,
+                    logs=(*each.logs, held_entry(now)),
+                )
+        return len(found)
 
     def search(
         self, client: str, limit: int, *, after: str | None = None, status: FallbackStatus | None = None

@@ -6,7 +6,7 @@ what happens next, ``fallback_following`` does it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -67,6 +67,12 @@ class FallbackEntry:
     step: int | None = None
     message: str | None = None
     by: str | None = None
+
+
+def held_entry(now: datetime) -> FallbackEntry:
+    """What is noted when a fallback is held because the store was restored."""
+    text = "the store was restored from an older copy, so a further step may have begun meanwhile; none begins now"
+    return FallbackEntry(now, FallbackEvent.UNCONFIRMED, message=text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +275,17 @@ class FallbackStore(Protocol):
 
     def due(self, now: datetime, limit: int) -> Sequence[Fallback]:
         """Those whose ``due_at`` has passed, longest due first."""
+        ...
+
+    def known(self, fallback_ids: Collection[str]) -> frozenset[str]:
+        """Those of the ids that are of a fallback."""
+        ...
+
+    def hold_restored(self, before: datetime, now: datetime, purge_at: datetime) -> int:
+        """End those as ``unconfirmed`` that wait and were accepted before this time; how many. May be repeated.
+
+        For a store that was restored from an older copy: which steps have begun since, it does not say.
+        """
         ...
 
     def search(

@@ -19,6 +19,7 @@ from wavecom.core.bulk_runner import BulkRunner, Progress, no_progress
 from wavecom.core.bulk_transitions import BulkTransitions
 from wavecom.core.client_events import EventLog
 from wavecom.core.engine import Policy, StoreRestored
+from wavecom.core.fallback import FallbackStore
 from wavecom.core.ids import time_of_uuid7
 from wavecom.core.job import JobId
 from wavecom.core.ports import Clock, JobFilter, JobRepository
@@ -139,6 +140,7 @@ class StoreRecovery:
         event_versions: EventVersions,
         event_log: EventLog,
         sessions: SessionStore,
+        fallbacks: FallbackStore,
         clock: Clock,
         policy: Policy,
     ) -> None:
@@ -152,6 +154,7 @@ class StoreRecovery:
         self._event_versions = event_versions
         self._event_log = event_log
         self._sessions = sessions
+        self._fallbacks = fallbacks
         self._clock = clock
         self._policy = policy
 
@@ -187,6 +190,8 @@ class StoreRecovery:
         if not recovery.is_dry_run:
             self._event_versions.leave_out_versions(VERSIONS_LEFT_OUT)
             self._event_log.leave_out_positions(POSITIONS_LEFT_OUT)
+            now = self._clock.now()
+            self._fallbacks.hold_restored(recovery.accepted_before, now, now + self._policy.retention)
             recovery.sessions_ended = self._sessions.end_all()
             self._end(age)
         return recovery
@@ -220,7 +225,7 @@ class StoreRecovery:
     def _lost_among(self, job_ids: Iterable[JobId]) -> dict[JobId, datetime]:
         """Those of the ids that are of jobs which the store does not have, and when these were accepted."""
         made_at = {job_id: time_of_uuid7(job_id) for job_id in dict.fromkeys(job_ids)}
-        known = self._jobs.by_ids(list(made_at))
+        known = {*self._jobs.by_ids(list(made_at)), *self._fallbacks.known(made_at)}
         # What is no id of ours is somebody else's message, with which workers know what to do.
         return {job_id: at for job_id, at in made_at.items() if at is not None and job_id not in known}
 

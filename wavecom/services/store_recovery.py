@@ -15,6 +15,7 @@ from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.client import connect, default_database
 from wavecom.storage.mongo.client_events import MongoEventLog, MongoRecordedEvents
+from wavecom.storage.mongo.fallbacks import MongoFallbackStore
 from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.mongo.sessions import MongoSessionStore
 from wavecom.storage.mongo.stats import MongoStats
@@ -58,6 +59,7 @@ def recovery_services(settings: Settings) -> RecoveryServices:
         event_versions=MongoRecordedEvents(database),
         event_log=MongoEventLog(database),
         sessions=MongoSessionStore(database),
+        fallbacks=MongoFallbackStore(database),
         clock=clock,
         policy=policy,
     )

@@ -7,7 +7,7 @@ for them here, and no update touches them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from wavecom.core.client_events import UnpublishedEvents
-from wavecom.core.fallback import Fallback, FallbackEntry, FallbackEvent, FallbackStatus, Step
+from wavecom.core.fallback import Fallback, FallbackEntry, FallbackEvent, FallbackStatus, Step, held_entry
 from wavecom.core.job import JobId, TemplateUse, UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
 from wavecom.errors import BodyTooLargeError, InvalidRequestError, Problem
@@ -115,6 +115,31 @@ class MongoFallbackStore:
         with reading():
             found = list(self._fallbacks.find({"dueAt": {"$lte": now}}).sort("dueAt", ASCENDING).limit(limit))
         return [fallback for each in found if (fallback := _readable(each)) is not None]
+
+    def known(self, fallback_ids: Collection[str]) -> frozenset[str]:
+        """See the port."""
+        with reading():
+            found = list(self._fallbacks.find({"_id": {"$in": list(fallback_ids)}}, {"_id": 1}))
+        return frozenset(each["_id"] for each in found)
+
+    def hold_restored(self, before: datetime, now: datetime, purge_at: datetime) -> int:
+        """See the port."""
+        where = {"status": FallbackStatus.WAITING.value, "createdAt": {"$lt": before}}
+        values = {
+            "status": FallbackStatus.UNCONFIRMED.value,
+            "mayHaveBeenSent": True,
+            "updatedAt": now,
+            "finishedAt": now,
+            "purgeAt": purge_at,
+        }
+        update: Document = {
+            "$set": values,
+            "$unset": {"dueAt": ""},
+            "$push": {"logs": _entry_document(held_entry(now))},
+            "$inc": {"version": 1},
+        }
+        with writing():
+            return self._fallbacks.update_many(where, update).modified_count
 
     def search(
         self, client: str, limit: int, *, after: str | None = None, status: FallbackStatus | None = None
