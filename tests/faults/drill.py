@@ -19,6 +19,7 @@ from harness.release import Release
 from tests.faults.campaigns import campaign_jobs_in, campaigns_in, reconcile_campaigns
 from tests.faults.deployment import Deployment
 from tests.faults.evidence import Evidence
+from tests.faults.fallbacks import FALLBACKS, fallback_jobs_in, fallbacks_in, reconcile_fallbacks
 from tests.faults.moments import per_second
 from tests.faults.plan import Plan
 from tests.faults.reconcile import WAITING, Reconciliation, reconcile
@@ -102,6 +103,7 @@ def run(
         evidence = _Drill(deployment, scenario, size, progress).run()
     result = reconcile(scenario, evidence)
     result.violations += reconcile_campaigns(evidence.campaigns, int(scenario.has_campaign))
+    result.violations += reconcile_fallbacks(evidence.fallbacks, FALLBACKS if scenario.has_fallbacks else 0)
     _keep(home, evidence)
     return ScenarioResult(
         scenario,
@@ -114,6 +116,10 @@ def run(
         ),
         tuple((round(mark.at - evidence.began_at, 1), mark.text) for mark in evidence.notes.marks),
     )
+
+
+#: Jobs that a client was told of one by one.
+_TOLD = {"campaign": {"$exists": False}, "parent": {"$exists": False}}
 
 
 class _Drill:
@@ -146,15 +152,17 @@ class _Drill:
         # Before the jobs: what is answered 200 later may be in none of them yet.
         receipts = deployment.receipts()
         callbacks = deployment.callbacks()
-        # Of campaigns' jobs no client was told one by one: they are looked at by themselves.
-        others = campaign_jobs_in(deployment.jobs.database)
+        # Of campaigns' jobs and of fallbacks' steps no client was told one by one: they are looked at by themselves.
+        database = deployment.jobs.database
+        others = {*campaign_jobs_in(database), *fallback_jobs_in(database)}
         records = deployment.recorder.ask("fetch", timeout_seconds=60)
         return Evidence(
             notifications=told["notifications"],
-            jobs=list(deployment.jobs.find({"campaign": {"$exists": False}}, {"payload": 0, "to": 0})),
+            jobs=list(deployment.jobs.find(_TOLD, {"payload": 0, "to": 0})),
             records=[each for each in records if each["delivery_key"].partition(":")[0] not in others],
             dead_letters=[job_id for job_id in dead_letters if job_id not in others],
-            campaigns=campaigns_in(deployment.jobs.database),
+            campaigns=campaigns_in(database),
+            fallbacks=fallbacks_in(database, records),
             notes=deployment.notes,
             began_at=began_at,
             load_ended_at=load_ended_at,

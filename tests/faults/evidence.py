@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.faults.callbacks import CallbackEvidence
 from tests.faults.campaigns import CampaignEvidence
+from tests.faults.fallbacks import FallbackEvidence
 from tests.faults.notes import Notes
 from tests.faults.receipts import ReceiptEvidence
 
@@ -32,3 +33,4 @@ class Evidence:
     receipts: ReceiptEvidence = field(default_factory=ReceiptEvidence)
     callbacks: CallbackEvidence = field(default_factory=CallbackEvidence)
     campaigns: Sequence[CampaignEvidence] = ()
+    fallbacks: Sequence[FallbackEvidence] = ()

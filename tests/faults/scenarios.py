@@ -16,6 +16,7 @@ from harness.provider_server import Behaviour, Fault, FaultKind
 from harness.subject import MONGODB, RABBITMQ, REDIS
 from tests.faults.campaigns import kill_ops_while_rows_go, kill_web_while_rows_come
 from tests.faults.deployment import Deployment
+from tests.faults.fallbacks import kill_workers_between_steps
 from tests.faults.plan import FIRST, PROVIDER_TIMEOUT_SECONDS, SECOND, SERVERS
 from tests.faults.restore_scenario import restore_older_copy
 
@@ -60,6 +61,8 @@ class Scenario:
     has_callbacks: bool = False
     #: A campaign is uploaded and sent: each of its rows is one job, or was rejected.
     has_campaign: bool = False
+    #: Fallbacks are sent: each ends, with one job a step and no message by two channels.
+    has_fallbacks: bool = False
     #: RabbitMQ is a cluster of three nodes.
     has_cluster: bool = False
     #: No lane stands still for longer, from the first fault on.
@@ -421,6 +424,13 @@ SCENARIOS: tuple[Scenario, ...] = (
         "a campaign of 4,000 rows is sent; kill -9 of the ops process meanwhile, 4 times",
         kill_ops_while_rows_go,
         has_campaign=True,
+    ),
+    Scenario(
+        "fallback-worker-killed",
+        "200 fallbacks under stop, half of them while the provider is down; kill -9 of workers and ops, 5 times",
+        kill_workers_between_steps,
+        may_exhaust_attempts=True,
+        has_fallbacks=True,
     ),
     Scenario(
         "restore-older-copy",

@@ -98,6 +98,7 @@ def test_an_event_says_what_happened_and_holds_no_recipient(environment: WebEnvi
             "error": {"code": "recipient_gone", "message": "http_404: UNREGISTERED", "provider": "fcm"},
             "nextAttemptAt": None,
             "idempotencyKey": "k",
+            "parent": None,
             "metadata": {"order": "A-42"},
         },
     }
