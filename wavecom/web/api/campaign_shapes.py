@@ -50,7 +50,7 @@ _COUNTS = record(
 CAMPAIGN = record(
     "Campaign",
     {
-        "campaignId": uuid("what its notifications name it by"),
+        "campaignId": uuid("the id of the campaign"),
         "name": text(),
         "status": enum(CampaignStatus),
         "waitsFor": nullable(enum(CampaignHold, "why no row is sent now although it is running")),
