@@ -65,10 +65,11 @@ def keys() -> None:
 
     \b
     Scopes:
-      send     send notifications
-      read     read and list them
-      manage   change them: cancel, retry, replay
-      admin    manage the keys of the same client through the API
+      send        send notifications
+      read        read and list them
+      recipients  read and change registered recipients
+      manage      change notifications: cancel, retry, replay; and categories, templates, callbacks
+      admin       manage the keys of the same client through the API
 
     \b
     A first key for a new client, kept in a file and shown nowhere:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.factories import NOW, later, make_job, make_job_id
-from wavecom.core.job import Claim, Job, JobError, LogEntry, TemplateUse, Trace, UnknownOutcomePolicy
+from wavecom.core.job import Claim, FallbackStep, Job, JobError, LogEntry, TemplateUse, Trace, UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import JobFilter, JobRepository
 from wavecom.core.states import Status
@@ -25,6 +25,8 @@ def _with_every_field() -> Job:
         recipient_id="user-42",
         category="news",
         held_until=later(3600),
+        campaign="campaign-1",
+        parent=FallbackStep("fallback-1", 2),
         metadata={"order": 7},
         attempts=2,
         max_attempts=9,

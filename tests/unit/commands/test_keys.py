@@ -107,7 +107,7 @@ def test_a_limited_test_key_that_ends_by_itself(environment: Environment, waveco
     [
         (("--client", "acme:test", "--name", "x"), "1 to 64 letters, digits"),
         (("--client", "acme", "--name", " "), "1 to 100 printable"),
-        (("--client", "acme", "--name", "x", "--scopes", "send,write"), "send, read, manage, admin"),
+        (("--client", "acme", "--name", "x", "--scopes", "send,write"), "send, read, recipients, manage, admin"),
         (("--client", "acme", "--name", "x", "--scopes", ","), "without a scope"),
         (("--client", "acme", "--name", "x", "--expires-in", "soon"), "write 0, 90s, 15m, 24h or 7d"),
         (("--client", "acme"), "--name"),
