@@ -214,11 +214,32 @@ def test_only_who_holds_it_records_progress_and_only_from_where_it_was(store: Ca
     assert found.run == after
 
 
-def test_campaigns_that_are_active_come_longest_untouched_first(store: CampaignStore) -> None:
+def test_active_campaigns_have_their_turns_the_longest_due_first(store: CampaignStore) -> None:
     for number, status in enumerate(CampaignStatus):
-        store.add(make_campaign(f"c-{number}", status=status, updated_at=later(-number)))
+        store.add(make_campaign(status.value, status=status, updated_at=later(-number)))
 
-    assert [each.status for each in store.active(9)] == [CampaignStatus.CANCELLING, CampaignStatus.RUNNING]
+    assert store.due(NOW, 9) == [("cancelling", later(-5)), ("running", later(-3))]
+    store.hold("cancelling", "one", NOW, NOW + LEASE)
+    assert [each.campaign_id for each in store.due(NOW, 9)] == ["running", "cancelling"]
+    assert [each.campaign_id for each in store.due(NOW, 1)] == ["running"]
+
+
+def test_a_campaign_that_rests_has_its_turn_again_when_that_is_over_or_somebody_changes_it(
+    store: CampaignStore,
+) -> None:
+    running(store)
+    held = store.hold("c-1", "one", NOW, NOW + LEASE)
+    assert held is not None
+
+    store.rest(held, "two", later(60))
+    assert [each.due_at for each in store.due(later(59), 9)] == [NOW]
+    store.rest(held, "one", later(60))
+    assert store.due(later(59), 9) == []
+    assert [each.due_at for each in store.due(later(60), 9)] == [later(60)]
+
+    assert store.change(replace(held, status=CampaignStatus.CANCELLING, updated_at=later(5)))
+    store.rest(held, "one", later(90))
+    assert [each.due_at for each in store.due(later(5), 9)] == [later(5)]
 
 
 def test_a_campaign_ends_from_the_status_before_and_leaves_what_was_rejected(store: CampaignStore) -> None:

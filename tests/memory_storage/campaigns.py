@@ -15,6 +15,7 @@ from wavecom.core.campaigns.model import (
     CampaignPosition,
     CampaignStatus,
     Chunk,
+    DueCampaign,
     Outcomes,
     RejectedPage,
     RejectedRow,
@@ -38,6 +39,7 @@ class MemoryCampaignStore:
         self._campaigns: dict[str, Campaign] = {}
         self._leases: dict[str, tuple[str, datetime]] = {}
         self._counted_at: dict[str, datetime] = {}
+        self._due_at: dict[str, datetime] = {}
         self._chunks: dict[tuple[str, int], Chunk] = {}
         self._refused: dict[tuple[str, int], RejectedRow] = {}
 
@@ -45,6 +47,7 @@ class MemoryCampaignStore:
         """See the port."""
         with self._lock:
             self._campaigns[campaign.campaign_id] = campaign
+            self._due_at[campaign.campaign_id] = campaign.updated_at
 
     def get(self, campaign_id: str, account: str | None = None) -> Campaign | None:
         """See the port."""
@@ -71,6 +74,7 @@ class MemoryCampaignStore:
                 outcomes=known.outcomes,
                 version=known.version + 1,
             )
+            self._due_at[campaign.campaign_id] = campaign.updated_at
             return True
 
     def add_chunk(self, chunk: Chunk, now: datetime) -> UploadState:
@@ -102,10 +106,21 @@ class MemoryCampaignStore:
             found = [chunk for (owner, _), chunk in sorted(self._chunks.items()) if owner == campaign_id and chunk.rows]
         return next((chunk for chunk in found if chunk.rows[-1].row >= row), None)
 
-    def active(self, limit: int) -> Sequence[Campaign]:
+    def due(self, until: datetime, limit: int) -> Sequence[DueCampaign]:
         """See the port."""
-        found = [each for each in self._campaigns.values() if each.status in ACTIVE]
-        return sorted(found, key=lambda each: each.updated_at)[:limit]
+        found = [
+            DueCampaign(each.campaign_id, self._due_at[each.campaign_id])
+            for each in self._campaigns.values()
+            if each.status in ACTIVE and self._due_at[each.campaign_id] <= until
+        ]
+        return sorted(found, key=lambda each: each.due_at)[:limit]
+
+    def rest(self, campaign: Campaign, token: str, until: datetime) -> None:
+        """See the port."""
+        campaign_id = campaign.campaign_id
+        with self._lock:
+            if self._holder(campaign_id) == token and self._campaigns[campaign_id].version == campaign.version:
+                self._due_at[campaign_id] = until
 
     def hold(self, campaign_id: str, token: str, now: datetime, until: datetime) -> Campaign | None:
         """See the port."""
@@ -115,6 +130,7 @@ class MemoryCampaignStore:
             if known is None or known.status not in ACTIVE or (holder != token and ends > now):
                 return None
             self._leases[campaign_id] = token, until
+            self._due_at[campaign_id] = now
             return known
 
     def advance(self, campaign_id: str, token: str, before: RunState, after: RunState, now: datetime) -> bool:

@@ -17,6 +17,8 @@ LEAST: Final = 20_000
 #: How much a new measurement counts against those before.
 _SHARE: Final = 0.2
 _SHORTEST_SECONDS: Final = 0.5
+#: A depth that is no older is not asked for again: many campaigns may share a lane.
+_ASKED_SECONDS: Final = 0.2
 
 
 @dataclass(slots=True)
@@ -25,6 +27,10 @@ class _Seen:
     at: float
     added: int = 0
     per_second: float = 0.0
+    #: What was asked for last, and what was added since.
+    asked: int = 0
+    asked_at: float = float("-inf")
+    added_since: int = 0
 
 
 class LaneRoom:
@@ -50,11 +56,15 @@ class LaneRoom:
 
     def of(self, queue: LaneQueue) -> int:
         """How many more messages it may take now; 0 where nobody can tell."""
+        now = self._monotonic()
+        known = self._seen.get(queue)
+        if known is not None and now - known.asked_at < _ASKED_SECONDS:
+            return self._left(known)
         depth = self._depth(queue)
         if depth is None:
             return 0
-        now = self._monotonic()
         seen = self._seen.setdefault(queue, _Seen(depth, now))
+        seen.asked, seen.asked_at, seen.added_since = depth, now, 0
         elapsed = now - seen.at
         if elapsed >= _SHORTEST_SECONDS:
             taken = max(0, seen.depth + seen.added - depth) / elapsed
@@ -62,9 +72,13 @@ class LaneRoom:
             if depth or taken > seen.per_second:
                 seen.per_second += (taken - seen.per_second) * (_SHARE if seen.per_second else 1)
             seen.depth, seen.at, seen.added = depth, now, 0
-        return max(0, max(self._least, int(seen.per_second * self._seconds)) - depth)
+        return self._left(seen)
+
+    def _left(self, seen: _Seen) -> int:
+        return max(0, max(self._least, int(seen.per_second * self._seconds)) - seen.asked - seen.added_since)
 
     def add(self, queue: LaneQueue, count: int) -> None:
         """So many messages were put into it."""
         if queue in self._seen:
             self._seen[queue].added += count
+            self._seen[queue].added_since += count

@@ -199,6 +199,13 @@ class CampaignPosition(NamedTuple):
     campaign_id: str
 
 
+class DueCampaign(NamedTuple):
+    """A campaign that a runner has to look at, and when."""
+
+    campaign_id: str
+    due_at: datetime
+
+
 class CampaignStore(Protocol):
     """All campaigns with their rows. Raises ``StoreError``. May be called from several threads at once."""
 
@@ -238,12 +245,22 @@ class CampaignStore(Protocol):
         """The chunk that holds this row, or the next one that holds a row after it; None: there is none any more."""
         ...
 
-    def active(self, limit: int) -> Sequence[Campaign]:
-        """Campaigns for which a runner has something to do, longest untouched first."""
+    def due(self, until: datetime, limit: int) -> Sequence[DueCampaign]:
+        """Active campaigns whose turn comes by then, the earliest first.
+
+        Whatever somebody changes of a campaign, or a runner records, gives it a turn at once.
+        """
+        ...
+
+    def rest(self, campaign: Campaign, token: str, until: datetime) -> None:
+        """Its next turn comes then; of one that this runner holds, and that nobody has changed since."""
         ...
 
     def hold(self, campaign_id: str, token: str, now: datetime, until: datetime) -> Campaign | None:
-        """Take the campaign for one runner until then, if no other holds it and it is active; renews a hold."""
+        """Take the campaign for one runner until then, if no other holds it and it is active; renews a hold.
+
+        Its next turn comes behind those of all that wait for theirs ``now``.
+        """
         ...
 
     def advance(self, campaign_id: str, token: str, before: RunState, after: RunState, now: datetime) -> bool:

@@ -57,11 +57,25 @@ _SMALLEST_STEP: Final = 25
 _MOST: Final = 100
 #: Notifications that are cancelled in one step.
 _CANCELLED_AT_ONCE: Final = 500
-#: How soon a quota that is used up is asked for again: it may have been raised.
-_QUOTA_LOOK: Final = timedelta(seconds=30)
+#: Whose turn comes so soon is waited for.
+_SOON: Final = timedelta(seconds=1)
+#: How long a campaign rests that nothing can be sent of now; and at most, where it is known when that is over.
+_REST: Final = timedelta(seconds=0.2)
+_LONGEST_RESTS: Final = {
+    # These two are as they were when the campaign was made.
+    CampaignHold.START: timedelta(days=365),
+    CampaignHold.SEND_WINDOW: timedelta(days=365),
+    # It may have been raised.
+    CampaignHold.QUOTA: timedelta(seconds=30),
+    CampaignHold.PACE: timedelta(seconds=1),
+    CampaignHold.LANE: timedelta(seconds=1),
+    CampaignHold.ROWS: timedelta(minutes=1),
+}
 #: Outcomes are not counted again before this, nor before so many times as long as it took.
 _COUNT_REST: Final = timedelta(seconds=2)
 _COUNT_REST_TIMES: Final = 20
+#: After so much of that no other campaign is counted in the same round, which sends nothing meanwhile.
+_LONGEST_COUNT: Final = timedelta(seconds=2)
 #: The longer ago a campaign has ended, the more seldom: what is left waits for receipts, perhaps for days.
 _COUNTS_OF_AN_AGE: Final = 100
 #: Before the retention of the first of its notifications ends.
@@ -109,64 +123,86 @@ class CampaignRunner:
         self._step_rows = LARGEST_STEP
         #: The chunk that was read last, of which a step may have left some.
         self._chunk: Chunk | None = None
-        #: How far cancelling has come, and until when a campaign is left alone.
+        #: How far cancelling has come.
         self._cursors: dict[str, Cursor] = {}
-        self._rests: dict[str, datetime] = {}
         self._counted_at: dict[str, datetime] = {}
+        self._counts_rest_until: datetime | None = None
 
     def round(self) -> int | None:
         """One step of each campaign that has something to do; how many rows and notifications moved, None: there is no
         such campaign. What goes wrong with one is logged, and tried again. Raises ``StoreError`` where none is read.
         """
-        campaigns = self._store.active(_MOST)
+        due = self._store.due(self._clock.now() + _SOON, _MOST)
         moved = 0
-        for campaign in campaigns:
-            if self._rests.get(campaign.campaign_id, campaign.created_at) > self._clock.now():
-                continue
+        for campaign_id, due_at in due:
+            now = self._clock.now()
+            if due_at > now:
+                break
             try:
-                moved += self._step(campaign.campaign_id)
+                campaign = self._store.hold(campaign_id, self._token, now, now + LEASE)
+                moved += 0 if campaign is None else self._guarded_step(campaign, now)
             except UnavailableError as error:
-                log.warning("campaign_waits", campaign_id=campaign.campaign_id, error=type(error).__name__)
-            except Exception:
-                # A bug that one campaign meets must not end all others.
-                log.exception("campaign_step_failed", campaign_id=campaign.campaign_id)
-                self._rests[campaign.campaign_id] = self._clock.now() + LEASE
-        return moved if campaigns else None
+                log.warning("campaign_waits", campaign_id=campaign_id, error=type(error).__name__)
+        return moved if due else None
 
     def count_outcomes(self) -> None:
         """Count what became of campaigns' notifications, seldom. Raises ``StoreError``."""
         now = self._clock.now()
+        if self._counts_rest_until is not None and now < self._counts_rest_until:
+            return
         for campaign in self._store.uncounted(now, _MOST):
-            if self._counted_at.get(campaign.campaign_id, campaign.created_at) > now:
+            campaign_id = campaign.campaign_id
+            if self._counted_at.get(campaign_id, campaign.created_at) > now:
                 continue
             began = self._clock.monotonic()
-            by_status = self._counter.count(campaign.campaign_id)
-            took = timedelta(seconds=self._clock.monotonic() - began)
+            self._counted_at[campaign_id] = now + _COUNT_REST
+            try:
+                by_status = self._counter.count(campaign_id)
+            except UnavailableError as error:
+                # Too many to be counted in time, perhaps: the others' turn comes first.
+                log.warning("campaign_not_counted", campaign_id=campaign_id, error=type(error).__name__)
+                self._store.keep_outcomes(campaign_id, replace(campaign.outcomes, at=now))
+                by_status = None
+            took = timedelta(seconds=self._clock.monotonic() - began) * _COUNT_REST_TIMES
+            # All together, however many there are, take a small share of the time.
+            self._counts_rest_until = max(self._counts_rest_until or now, now) + took
             age = now - (campaign.finished_at or now)
-            rest = max(_COUNT_REST, took * _COUNT_REST_TIMES, age / _COUNTS_OF_AN_AGE)
-            self._counted_at[campaign.campaign_id] = now + rest
-            is_settled = all(status in FINAL for status in by_status)
-            has_ended = campaign.finished_at is not None
-            is_last = has_ended and (is_settled or now - (campaign.finished_at or now) > _COUNTED_FOR)
-            self._store.keep_outcomes(campaign.campaign_id, Outcomes(by_status, now, is_last))
-            if is_last:
-                del self._counted_at[campaign.campaign_id]
+            self._counted_at[campaign_id] = now + max(_COUNT_REST, took, age / _COUNTS_OF_AN_AGE)
+            if by_status is not None:
+                is_settled = all(status in FINAL for status in by_status)
+                is_last = campaign.finished_at is not None and (is_settled or age > _COUNTED_FOR)
+                self._store.keep_outcomes(campaign_id, Outcomes(by_status, now, is_last))
+                if is_last:
+                    del self._counted_at[campaign_id]
+            if took > _LONGEST_COUNT:
+                break
 
-    def _step(self, campaign_id: str) -> int:
-        now = self._clock.now()
-        campaign = self._store.hold(campaign_id, self._token, now, now + LEASE)
-        if campaign is None:
+    def _guarded_step(self, campaign: Campaign, now: datetime) -> int:
+        try:
+            return self._step(campaign, now)
+        except UnavailableError:
+            raise
+        except Exception:
+            # A bug that one campaign meets must not end all others.
+            log.exception("campaign_step_failed", campaign_id=campaign.campaign_id)
+            self._store.rest(campaign, self._token, now + LEASE)
             return 0
+
+    def _step(self, campaign: Campaign, now: datetime) -> int:
+        campaign_id = campaign.campaign_id
         if campaign.status is CampaignStatus.CANCELLING:
             return self._cancel_some(campaign)
+        if campaign.waiting <= 0:
+            self._end(campaign, CampaignStatus.FINISHED)
+            return 0
         queue = lane_of(campaign).queue
         allowed = leave(campaign, now, self._room.of(queue))
         if allowed.rows == 0:
             return self._wait(campaign, allowed.paced_until, allowed.hold, allowed.until)
         chunk = self._chunk_of(campaign)
         if chunk is None:
-            self._end(campaign, CampaignStatus.FINISHED)
-            return 0
+            log.error("campaign_rows_missing", campaign_id=campaign_id, account=campaign.account, row=campaign.run.row)
+            return self._wait(campaign, campaign.run.paced_until, CampaignHold.ROWS, None)
         began = self._clock.monotonic()
         rows = [row for row in chunk.rows if row.row >= campaign.run.row][: min(allowed.rows, self._step_rows)]
         notifications = codec.decode(campaign, rows, now, self._find_recipients)
@@ -174,7 +210,6 @@ class CampaignRunner:
             outcomes = self._accept(campaign, notifications)
         except RateLimitedError as error:
             ends = now + timedelta(seconds=error.retry_after_seconds)
-            self._rests[campaign_id] = min(ends, now + _QUOTA_LOOK)
             return self._wait(campaign, campaign.run.paced_until, CampaignHold.QUOTA, ends)
         rows = rows[: len(outcomes)]
         queued = sum(isinstance(outcome, Accepted) for outcome in outcomes)
@@ -255,6 +290,10 @@ class CampaignRunner:
         after = replace(run, paced_until=paced_until, waits_for=waits_for, waits_until=waits_until)
         if after != run:
             self._store.advance(campaign.campaign_id, self._token, run, after, self._clock.now())
+        now = self._clock.now()
+        rest = _LONGEST_RESTS.get(hold, _REST) if hold is not None else _REST
+        ends = now + rest if until is None else min(max(until, now + _REST), now + rest)
+        self._store.rest(campaign, self._token, ends)
         return 0
 
     def _cancel_some(self, campaign: Campaign) -> int:

@@ -76,6 +76,7 @@ def changes_of(campaign: Campaign) -> Document:
     return {
         "status": campaign.status.value,
         "updatedAt": campaign.updated_at,
+        "dueAt": campaign.updated_at,
         "startedAt": campaign.started_at,
         "startedBy": campaign.started_by,
         "approvedBy": campaign.approved_by,

@@ -21,6 +21,7 @@ from wavecom.core.campaigns.model import (
     CampaignPosition,
     CampaignStatus,
     Chunk,
+    DueCampaign,
     Outcomes,
     RejectedPage,
     RejectedRow,
@@ -133,16 +134,24 @@ class MongoCampaignStore:
             found = next(self._chunks.find(where).sort("lastRow", ASCENDING).limit(1), None)
         return None if found is None else to_chunk(found)
 
-    def active(self, limit: int) -> Sequence[Campaign]:
+    def due(self, until: datetime, limit: int) -> Sequence[DueCampaign]:
         """See the port."""
+        where = {"status": {"$in": _ACTIVE}, "dueAt": {"$lte": until}}
         with reading():
-            found = self._campaigns.find({"status": {"$in": _ACTIVE}}).sort("updatedAt", ASCENDING).limit(limit)
-            return [to_campaign(each) for each in found]
+            # Not all of each: what notifications have in common may be long.
+            found = self._campaigns.find(where, {"dueAt": 1}).sort("dueAt", ASCENDING).limit(limit)
+            return [DueCampaign(each["_id"], each["dueAt"]) for each in found]
+
+    def rest(self, campaign: Campaign, token: str, until: datetime) -> None:
+        """See the port."""
+        where = {"_id": campaign.campaign_id, "leaseToken": token, "version": campaign.version}
+        with writing():
+            self._campaigns.update_one(where, {"$set": {"dueAt": until}})
 
     def hold(self, campaign_id: str, token: str, now: datetime, until: datetime) -> Campaign | None:
         """See the port."""
         where: Document = {"_id": campaign_id, "status": {"$in": _ACTIVE}}
-        lease = {"leaseToken": token, "leaseUntil": until}
+        lease = {"leaseToken": token, "leaseUntil": until, "dueAt": now}
         with writing():
             for mine in ({"leaseToken": token}, {"leaseUntil": {"$lte": now}}):
                 found = self._campaigns.find_one_and_update(

@@ -120,8 +120,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         # An account's list, newest first, with the tie-breaker of its cursor; and the operators'.
         _index("account", "createdAt", "_id"),
         _index("createdAt", "_id"),
-        # For which is there something to do? Asked every second.
-        _index("status", "updatedAt"),
+        # Whose turn is it? Asked every second.
+        _index("status", "dueAt"),
         # Of which is the outcome open? Small: those that are under way.
         _index("countedAt", only=_present("countedAt")),
         _index("purgeAt", expireAfterSeconds=0),

@@ -180,6 +180,7 @@ def test_nothing_is_sent_while_its_lane_is_deep_or_nobody_can_tell(
     assert environment.now(campaign).run.waits_for == CampaignHold.LANE
 
     environment.depth = 0
+    environment.fake_clock.advance(1)
     environment.runner.round()
     assert len(environment.all_jobs()) == 3
 
@@ -310,3 +311,58 @@ def test_the_older_a_campaigns_end_the_more_seldom_its_outcome_is_counted(enviro
     assert counted[0] == 2
     assert 36 <= counted[1] <= 37
     assert 900 <= counted[2] <= 902
+
+
+def test_campaigns_that_wait_for_their_time_never_keep_others_from_theirs(environment: CampaignEnvironment) -> None:
+    in_a_day = environment.clock.now() + timedelta(days=1)
+    for _ in range(120):
+        environment.started(1, start_at=in_a_day)
+    last = environment.started(3)
+
+    for _ in range(4):
+        environment.runner.round()
+
+    assert environment.now(last).run.queued == 3
+
+
+def test_a_campaign_that_waits_is_left_alone_until_its_time() -> None:
+    store = DyingStore()
+    environment = CampaignEnvironment(store=store)
+    campaign = environment.started(3, start_at=environment.clock.now() + timedelta(hours=1))
+    environment.runner.round()
+    asked = store.calls
+
+    for _ in range(9):
+        environment.fake_clock.advance(1)
+        environment.runner.round()
+    assert store.calls == asked
+
+    environment.administration.cancel(ADA, campaign.campaign_id, "acme")
+    assert environment.run_to_end(campaign).status is CampaignStatus.CANCELLED
+
+
+def test_rows_that_are_lost_are_told_of_and_end_no_campaign(environment: CampaignEnvironment) -> None:
+    campaign = environment.started(3)
+    environment.store.drop_chunks(campaign.campaign_id)
+
+    known = environment.run_to_end(campaign, 5)
+
+    assert (known.status, known.run.waits_for, known.waiting) == (CampaignStatus.RUNNING, CampaignHold.ROWS, 3)
+
+
+def test_one_campaign_that_can_t_be_counted_keeps_no_other_from_it(environment: CampaignEnvironment) -> None:
+    slow, other = environment.started(1), environment.started(1)
+    count = environment.counter.count
+
+    def counted(campaign_id: str) -> Any:
+        if campaign_id == slow.campaign_id:
+            raise StoreError("too slow")
+        return count(campaign_id)
+
+    environment.counter.count = counted  # type: ignore[method-assign]
+    environment.runner.round()
+    for _ in range(3):
+        environment.fake_clock.advance(1)
+        environment.runner.count_outcomes()
+
+    assert environment.now(other).outcomes.by_status == {Status.QUEUED: 1}
