@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.factories import NOW
-from tests.memory_storage import MemoryCapHistory, MemoryCategoryStore, MemoryJobRepository, MemoryRecipientStore
+from tests.memory_storage import (
+    MemoryCapHistory,
+    MemoryCategoryStore,
+    MemoryJobRepository,
+    MemoryRecipientStore,
+    MemorySuppressionStore,
+)
 from wavecom.core.categories import Category, CategoryCache
 from wavecom.core.local_hours import DailyHours, minute_of_day
 from wavecom.core.ports import Clock
@@ -14,6 +20,7 @@ from wavecom.core.preference_check import PreferenceCheck
 from wavecom.core.preference_rules import PreferenceRules
 from wavecom.core.recipient_administration import RecipientAdministration
 from wavecom.core.registered_recipients import RegisteredRecipient
+from wavecom.core.suppression_list import SuppressionList
 
 
 def make_recipient(recipient_id: str = "user-42", **overrides: Any) -> RegisteredRecipient:
@@ -60,8 +67,10 @@ class RecipientEnvironment:
         return PreferenceCheck(self.store, self.cache, MemoryCapHistory(jobs), self.clock)
 
     @classmethod
-    def over(cls, clock: Clock) -> RecipientEnvironment:
+    def over(cls, clock: Clock, suppressions: SuppressionList | None = None) -> RecipientEnvironment:
         store, categories = MemoryRecipientStore(), MemoryCategoryStore()
         cache = CategoryCache(categories, clock.monotonic)
-        administration = RecipientAdministration(store, categories, cache, clock)
+        administration = RecipientAdministration(
+            store, categories, cache, suppressions or SuppressionList(MemorySuppressionStore(), clock), clock
+        )
         return cls(store, categories, cache, administration, PreferenceRules(cache, clock), clock)

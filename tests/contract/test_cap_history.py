@@ -8,7 +8,8 @@ import pytest
 
 from tests.factories import NOW, later, make_job
 from tests.memory_storage import MemoryCapHistory, MemoryJobRepository
-from wavecom.core.frequency_caps import STARTED, CapHistory, CapKey, CountedJob
+from wavecom.core.frequency_caps import CapHistory, CapKey, CountedJob
+from wavecom.core.job import Claim
 from wavecom.core.ports import JobRepository
 from wavecom.core.states import Status
 from wavecom.storage.mongo.cap_history import MongoCapHistory
@@ -26,29 +27,28 @@ def stores(request: pytest.FixtureRequest) -> tuple[JobRepository, CapHistory]:
     return MongoJobRepository(database["jobs"]), MongoCapHistory(database)
 
 
-def test_what_is_on_its_way_or_has_changed_since_is_counted(stores: tuple[JobRepository, CapHistory]) -> None:
+def test_what_a_worker_has_or_was_sent_since_is_counted(stores: tuple[JobRepository, CapHistory]) -> None:
     jobs, history = stores
-    fields = {"recipient_id": "user-42", "category": "news", "created_at": later(-9000)}
-    by_status = {
-        status: make_job(**fields, status=status, updated_at=at)
-        for status, at in ((Status.DELIVERED, later(-10)), (Status.FAILED, later(-20)), (Status.QUEUED, later(-9000)))
-    }
+    fields = {"recipient_id": "user-42", "category": "news", "created_at": later(-9000), "updated_at": NOW}
+    claim = Claim("token", "worker", later(30))
+    sent = make_job(**fields, status=Status.DELIVERED, sent_at=later(-10))
+    doubtful = make_job(**fields, status=Status.RETRYING, sent_at=later(-20), claim=claim)
+    claimed = make_job(**fields, status=Status.PROCESSING, claim=claim)
     others = [
-        make_job(**fields, status=Status.DELIVERED, updated_at=later(-9000)),
-        make_job(**fields | {"recipient_id": "user-43"}, updated_at=NOW),
-        make_job(**fields | {"category": "bills"}, updated_at=NOW),
-        make_job(**fields | {"category": None}, updated_at=NOW),
-        make_job(**fields, client="acme:test", updated_at=NOW),
+        make_job(**fields, status=Status.DELIVERED, sent_at=later(-9000)),
+        make_job(**fields, status=Status.FAILED),
+        make_job(**fields, status=Status.QUEUED),
+        make_job(**fields | {"recipient_id": "user-43"}, sent_at=NOW),
+        make_job(**fields | {"category": "bills"}, sent_at=NOW),
+        make_job(**fields | {"category": None}, sent_at=NOW),
+        make_job(**fields, client="acme:test", sent_at=NOW),
     ]
-    doubtful = make_job(**fields, status=Status.RETRYING, updated_at=NOW, may_have_been_sent=True)
-    jobs.insert([*by_status.values(), *others, doubtful])
+    jobs.insert([sent, doubtful, claimed, *others])
 
     found = history.of([KEY, CapKey("acme", "user-44", "bills")], NOW - timedelta(hours=1))
 
-    wanted = [*by_status.values(), doubtful]
     assert {each.job_id: each for each in found} == {
-        job.job_id: CountedJob(KEY, job.job_id, job.created_at, job.status, job.updated_at, job.may_have_been_sent)
-        for job in wanted
+        job.job_id: CountedJob(KEY, job.job_id, job.created_at, job.sent_at, token)
+        for job, token in ((sent, None), (doubtful, None), (claimed, "token"))
     }
-    assert Status.QUEUED in STARTED
     assert history.of([], NOW) == []

@@ -6,9 +6,12 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
+from pymongo.database import Database
 
+from tests.contract.faulty_collection import FaultyCollection, unconfirmed
 from tests.factories import NOW, later
 from tests.memory_storage import MemoryCategoryStore, MemoryRecipientStore
 from tests.recipients import hours, make_category, make_recipient
@@ -16,6 +19,7 @@ from wavecom.core.categories import Branding, CategoryDefault, CategoryStore, Fr
 from wavecom.core.lanes import Channel
 from wavecom.core.local_hours import SendWindow
 from wavecom.core.registered_recipients import PushToken, RecipientStore
+from wavecom.errors import UncertainWriteError
 from wavecom.storage.mongo.categories import MongoCategoryStore
 from wavecom.storage.mongo.recipients import MongoRecipientStore
 
@@ -50,6 +54,7 @@ def test_a_recipient_comes_back_as_it_was_kept_to_its_account_alone(recipients: 
         quiet_hours=hours("22:00", "07:00"),
         choices={"news": {Channel.EMAIL: False, Channel.PUSH: True}, "legal": {}},
         stopped_at=later(9),
+        removed_at=later(10),
     )
     bare = make_recipient("user-1", email=None, phone=None, time_zone=None)
 
@@ -90,12 +95,22 @@ def test_a_token_that_is_gone_is_forgotten_and_no_writer_brings_it_back(recipien
     recipients.save([make_recipient(push_tokens=TOKENS)])
     read = recipients.find("acme", ["user-42"])["user-42"]
 
-    assert recipients.forget_token("acme", "user-42", "https://push.example/1")
-    assert not recipients.forget_token("acme", "user-42", "https://push.example/1")
-    assert not recipients.forget_token("acme:test", "user-42", "newer")
+    assert not recipients.forget_token("acme", "user-42", "https://push.example/1", later(-1))
+    assert recipients.forget_token("acme", "user-42", "https://push.example/1", NOW)
+    assert not recipients.forget_token("acme", "user-42", "https://push.example/1", NOW)
+    assert not recipients.forget_token("acme:test", "user-42", "newer", later(9))
 
     assert recipients.find("acme", ["user-42"])["user-42"].push_tokens == TOKENS[:1]
     assert recipients.save([read]) == [False]
+
+
+def test_what_no_majority_confirms_is_not_taken_for_kept(indexed_database: Database[dict[str, Any]]) -> None:
+    collection = FaultyCollection(indexed_database["recipients"])
+    store = MongoRecipientStore(cast(Any, {"recipients": collection}), lambda: "token")
+    collection.faults["bulk_write"] = [unconfirmed]
+
+    with pytest.raises(UncertainWriteError):
+        store.save([make_recipient()])
 
 
 def test_recipients_are_listed_by_id_in_pages(recipients: RecipientStore) -> None:
@@ -104,16 +119,38 @@ def test_recipients_are_listed_by_id_in_pages(recipients: RecipientStore) -> Non
 
     assert [each.recipient_id for each in recipients.page("acme", 2, None)] == ["user-1", "user-2"]
     assert [each.recipient_id for each in recipients.page("acme", 2, "user-2")] == ["user-3"]
+    recipients.save([make_recipient("user-4", removed_at=NOW)])
     assert recipients.page("acme", 2, "user-3") == []
 
 
 def test_who_is_deleted_is_gone(recipients: RecipientStore) -> None:
-    recipients.save([make_recipient()])
+    recipients.save([make_recipient(), make_recipient(account="globex")])
+    [read] = recipients.find("acme", ["user-42"]).values()
 
-    assert not recipients.remove("globex", "user-42")
-    assert recipients.remove("acme", "user-42")
-    assert not recipients.remove("acme", "user-42")
+    assert not recipients.remove(replace(read, revision=7))
+    assert recipients.remove(read)
+    assert not recipients.remove(read)
     assert recipients.find("acme", ["user-42"]) == {}
+    assert list(recipients.find("globex", ["user-42"])) == ["user-42"]
+
+
+def test_recipients_of_several_accounts_are_found_at_once(recipients: RecipientStore) -> None:
+    recipients.save([make_recipient(), make_recipient(account="globex"), make_recipient("user-43")])
+    keys = {("acme", "user-42"), ("globex", "user-42"), ("globex", "user-43")}
+
+    assert set(recipients.find_each(keys)) == {("acme", "user-42"), ("globex", "user-42")}
+    assert recipients.find_each([]) == {}
+
+
+def test_who_has_a_device_is_found(recipients: RecipientStore) -> None:
+    recipients.save([make_recipient(push_tokens=TOKENS), make_recipient("user-43", push_tokens=TOKENS[:1])])
+    recipients.save([make_recipient("user-44"), make_recipient(account="globex", push_tokens=TOKENS)])
+
+    found = recipients.holders("acme", ["newer", "https://push.example/1", "another"])
+
+    assert sorted(each.recipient_id for each in found) == ["user-42", "user-43"]
+    assert [each.recipient_id for each in recipients.holders("acme", ["https://push.example/1"])] == ["user-42"]
+    assert recipients.holders("acme", []) == []
 
 
 def test_a_category_comes_back_as_it_was_kept_to_its_account_alone(categories: CategoryStore) -> None:

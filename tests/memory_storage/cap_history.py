@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from tests.memory_storage.jobs import MemoryJobRepository
-from wavecom.core.frequency_caps import STARTED, CapKey, CountedJob, key_of
+from wavecom.core.frequency_caps import CapKey, CountedJob, counted
 from wavecom.core.ports import JobFilter
 
 _MANY = 100_000
@@ -24,9 +24,9 @@ class MemoryCapHistory:
         self.reads += 1
         found = []
         for job in self._jobs.search(JobFilter(), _MANY).jobs:
-            key = key_of(job)
-            if key is not None and key in keys and (job.updated_at > since or job.status in STARTED):
-                found.append(
-                    CountedJob(key, job.job_id, job.created_at, job.status, job.updated_at, job.may_have_been_sent)
-                )
+            each = counted(job)
+            if each is None or each.key not in keys:
+                continue
+            if each.claim_token is not None or (each.sent_at is not None and each.sent_at > since):
+                found.append(each)
         return found

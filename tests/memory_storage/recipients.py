@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from wavecom.core.categories import Branding, Category
-from wavecom.core.registered_recipients import RegisteredRecipient
+from wavecom.core.registered_recipients import RecipientKey, RegisteredRecipient
 
 
 class MemoryRecipientStore:
@@ -20,10 +21,13 @@ class MemoryRecipientStore:
 
     def find(self, account: str, recipient_ids: Collection[str]) -> dict[str, RegisteredRecipient]:
         """See the port."""
+        return {key[1]: each for key, each in self.find_each([(account, each) for each in recipient_ids]).items()}
+
+    def find_each(self, keys: Collection[RecipientKey]) -> dict[RecipientKey, RegisteredRecipient]:
+        """See the port."""
         self.reads += 1
         with self._lock:
-            keys = [(account, each) for each in recipient_ids]
-            return {key[1]: self._recipients[key] for key in keys if key in self._recipients}
+            return {key: self._recipients[key] for key in keys if key in self._recipients}
 
     def save(self, recipients: Sequence[RegisteredRecipient]) -> list[bool]:
         """See the port."""
@@ -38,24 +42,38 @@ class MemoryRecipientStore:
         self._recipients[key] = replace(recipient, revision=recipient.revision + 1)
         return True
 
-    def remove(self, account: str, recipient_id: str) -> bool:
+    def remove(self, recipient: RegisteredRecipient) -> bool:
         """See the port."""
+        key = recipient.account, recipient.recipient_id
         with self._lock:
-            return self._recipients.pop((account, recipient_id), None) is not None
+            known = self._recipients.get(key)
+            is_as_read = known is not None and known.revision == recipient.revision
+            if is_as_read:
+                del self._recipients[key]
+            return is_as_read
 
     def page(self, account: str, limit: int, after: str | None) -> Sequence[RegisteredRecipient]:
         """See the port."""
         with self._lock:
             found = [each for key, each in sorted(self._recipients.items()) if key[0] == account]
-        return [each for each in found if after is None or each.recipient_id > after][:limit]
+        living = [each for each in found if each.removed_at is None]
+        return [each for each in living if after is None or each.recipient_id > after][:limit]
 
-    def forget_token(self, account: str, recipient_id: str, address: str) -> bool:
+    def holders(self, account: str, addresses: Collection[str]) -> Sequence[RegisteredRecipient]:
+        """See the port."""
+        with self._lock:
+            of_account = [each for key, each in self._recipients.items() if key[0] == account]
+        return [each for each in of_account if any(token.address in addresses for token in each.push_tokens)]
+
+    def forget_token(self, account: str, recipient_id: str, address: str, seen_by: datetime) -> bool:
         """See the port."""
         with self._lock:
             known = self._recipients.get((account, recipient_id))
-            if known is None or all(each.address != address for each in known.push_tokens):
+            if known is None:
                 return False
-            left = tuple(each for each in known.push_tokens if each.address != address)
+            left = tuple(each for each in known.push_tokens if each.address != address or each.seen_at > seen_by)
+            if len(left) == len(known.push_tokens):
+                return False
             self._recipients[account, recipient_id] = replace(known, push_tokens=left, revision=known.revision + 1)
             return True
 

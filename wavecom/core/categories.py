@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -116,11 +116,14 @@ class CategoryCache:
         self._monotonic = monotonic
         self._known: dict[str, tuple[float, Mapping[str, Category]]] = {}
 
-    def of(self, account: str) -> Mapping[str, Category]:
-        """The account's categories by name, as they were at most ``FRESH_SECONDS`` ago. Raises ``StoreError``."""
+    def of(self, account: str, names: Collection[str] = ()) -> Mapping[str, Category]:
+        """The account's categories by name, as they were at most ``FRESH_SECONDS`` ago. Raises ``StoreError``.
+
+        Those of ``names`` that are not among them are not there: they were looked for now, whatever was remembered.
+        """
         now = self._monotonic()
         read_at, found = self._known.get(account, (float("-inf"), {}))
-        if now - read_at > FRESH_SECONDS:
+        if now - read_at > FRESH_SECONDS or any(name not in found for name in names):
             found = {each.name: each for each in self._store.all(account)}
             if len(self._known) >= _ACCOUNTS_LIMIT:
                 self._known.clear()

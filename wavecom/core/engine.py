@@ -43,6 +43,7 @@ from wavecom.core.job import (
     LogEntry,
     Outcome,
     ProviderResult,
+    Reason,
     UnknownOutcomePolicy,
 )
 from wavecom.core.operator_rules import is_in_doubt
@@ -59,6 +60,7 @@ from wavecom.core.transitions import (
     final_changes,
     parked_changes,
     publish,
+    sent_changes,
     settle_due,
     transition,
 )
@@ -92,6 +94,8 @@ __all__ = [
 ]
 
 _USUAL = Policy()
+#: A provider has the message, or may have it.
+_TAKEN = frozenset({Outcome.ACCEPTED, Outcome.UNKNOWN})
 
 
 def decide(job: Job, event: Event, now: datetime, policy: Policy = _USUAL) -> Transition | None:
@@ -156,6 +160,8 @@ def _finish(job: Job, event: AttemptFinished, now: datetime, policy: Policy) -> 
         # Explicit, because the sweep may have set it while this worker was still waiting for its answer.
         "may_have_been_sent": job.may_have_been_sent or answer.outcome is Outcome.UNKNOWN,
     }
+    if answer.outcome in _TAKEN:
+        changes |= sent_changes(job, now)
     entries_before = tuple(_call_entry(attempt, call) for call in event.calls[:-1])
     guard = Guard(NOT_FINAL, event.token)
 
@@ -172,7 +178,9 @@ def _finish(job: Job, event: AttemptFinished, now: datetime, policy: Policy) -> 
         case Outcome.REJECTED:
             error = _error(answer.reason.value if answer.reason in RECIPIENT_REASONS else "rejected", last)
             entries = (*entries_before, _call_entry(attempt, last))
-            return fail(job, error, now, policy, changes, entries, guard)
+            # What a recipient does not want is no failure that an operator has to look at.
+            is_failure = answer.reason is not Reason.UNWANTED
+            return fail(job, error, now, policy, changes, entries, guard, needs_dead_letter=is_failure)
         case Outcome.UNAVAILABLE if event.is_undeliverable:
             error = _error("outcome_unknown" if job.may_have_been_sent else "not_supported", last)
             return fail(job, error, now, policy, changes, (*entries_before, _call_entry(attempt, last)), guard)
@@ -249,7 +257,7 @@ def _prevent(job: Job, event: AttemptPrevented, now: datetime, policy: Policy) -
         "attempts": job.attempts,
         "may_have_been_sent": job.may_have_been_sent,
         "error": job.error,
-    }
+    } | sent_changes(job, job.sent_at)
     changes |= _refusals(job, event.calls)
     entries = tuple(_call_entry(job.attempts + 1, call) for call in event.calls if call.answer.is_final_here)
     if job.expires_at <= now:

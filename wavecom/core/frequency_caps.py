@@ -1,23 +1,26 @@
 """How many messages of a category somebody has had: counted from the jobs themselves, once each, whatever was retried.
 
-So no counter can be lost or count twice. Of two jobs that are decided at one time the older one counts for the younger,
-and not the other way round.
+So no counter can be lost or count twice. A job counts once something of it has been sent, or may have been. While
+others of the same are with workers, and may be sent any moment, a job waits for what becomes of them: each is claimed
+before it asks, so of two at one time one at least sees the other, and no more are sent than may be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from wavecom.core.categories import FrequencyCap
 from wavecom.core.job import Job, JobId
 from wavecom.core.states import Status
+from wavecom.core.transitions import token_in
 
-#: They were handed to a provider, as far as anybody knows.
-_SENT: Final = frozenset({Status.SENT, Status.DELIVERED, Status.UNCONFIRMED})
-#: Their time has come, and they are on their way.
-STARTED: Final = frozenset({Status.QUEUED, Status.PROCESSING, Status.RETRYING})
+#: A job waits so long for others that a worker has; the younger ones longer, so that they do not meet again.
+_FIRST_WAIT_SECONDS: Final = 1.0
+_WAIT_STEP_SECONDS: Final = 2.0
+_LONGEST_WAIT_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +34,23 @@ class CapKey:
 
 @dataclass(frozen=True, slots=True)
 class CountedJob:
-    """What has to be known of another job to count it. ``updated_at``: of one that was sent, about when it was."""
+    """What has to be known of another job to count it. ``sent_at``: when it last was sent, or may have been.
+
+    ``claim_token`` is that of the worker that has it; None: nobody has.
+    """
 
     key: CapKey
     job_id: JobId
     created_at: datetime
-    status: Status
-    updated_at: datetime
-    may_have_been_sent: bool
+    sent_at: datetime | None
+    claim_token: str | None
 
 
 class CapHistory(Protocol):
     """The jobs that are counted. Raises ``StoreError``. Thread-safe."""
 
     def of(self, keys: Collection[CapKey], since: datetime) -> Sequence[CountedJob]:
-        """All jobs of these that are on their way, or have changed since. One read."""
+        """All jobs of these that a worker has, or that were sent after ``since``. One read."""
         ...
 
 
@@ -56,14 +61,43 @@ def key_of(job: Job) -> CapKey | None:
     return CapKey(job.client, job.recipient_id, job.category)
 
 
+def counted(job: Job) -> CountedJob | None:
+    """What another job's cap has to know of this one; None: it is counted with nothing."""
+    key = key_of(job)
+    if key is None:
+        return None
+    token = token_in(job) if job.status is Status.PROCESSING else None
+    return CountedJob(key, job.job_id, job.created_at, job.sent_at, token)
+
+
 def earlier(job: Job, others: Iterable[CountedJob], now: datetime, period: timedelta) -> int:
-    """How many of the same kind its recipient has had within ``period``, or gets before this one."""
-    key, place, since = key_of(job), (job.created_at, job.job_id), now - period
-    count = 0
-    for other in others:
-        if other.key != key or other.job_id == job.job_id:
-            continue
-        was_sent = other.status in _SENT or other.may_have_been_sent
-        is_ahead = other.status in STARTED and (other.created_at, other.job_id) < place
-        count += is_ahead or (was_sent and other.updated_at > since)
-    return count
+    """How many of the same kind its recipient has had within ``period``."""
+    return sum(_was_sent(other, now - period) for other in _of_same_kind(job, others))
+
+
+def wait_seconds(job: Job, others: Iterable[CountedJob], now: datetime, cap: FrequencyCap) -> float:
+    """How long a claimed job waits for others that may use up its cap first; 0: they do not.
+
+    Those are the ones that other workers have, and the older ones that were claimed together with it.
+    """
+    place, token = (job.created_at, job.job_id), token_in(job)
+    sent = older = ahead = 0
+    for other in _of_same_kind(job, others):
+        is_older = (other.created_at, other.job_id) < place
+        if _was_sent(other, now - cap.period):
+            sent += 1
+        elif other.claim_token is not None and (other.claim_token != token or is_older):
+            ahead += 1
+            older += is_older
+    if sent + ahead < cap.count:
+        return 0
+    return min(_FIRST_WAIT_SECONDS + _WAIT_STEP_SECONDS * older, _LONGEST_WAIT_SECONDS)
+
+
+def _of_same_kind(job: Job, others: Iterable[CountedJob]) -> Iterator[CountedJob]:
+    key = key_of(job)
+    return (other for other in others if other.key == key and other.job_id != job.job_id)
+
+
+def _was_sent(other: CountedJob, since: datetime) -> bool:
+    return other.sent_at is not None and other.sent_at > since

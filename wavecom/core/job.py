@@ -259,6 +259,7 @@ class JobChanges(TypedDict, total=False):
     expires_at: datetime
     attempts: int
     may_have_been_sent: bool
+    sent_at: datetime | None
     replays: int
     provider: str | None
     provider_message_id: str | None
@@ -357,6 +358,8 @@ class Job:
     recipient_id: str | None = None
     #: Of which category of its account it is; None: its sender has not said.
     category: str | None = None
+    #: When a provider last took it, or may have; kept of what frequency caps count alone (``core/frequency_caps.py``).
+    sent_at: datetime | None = None
     #: Until when it had to wait by the recipient's hours when it was accepted; None: it had not.
     held_until: datetime | None = None
     #: The id of the campaign of which it is a row; None: of none.

@@ -26,6 +26,7 @@ from wavecom.core.transitions import (
     exact,
     fail,
     final_changes,
+    sent_changes,
     token_in,
     transition,
 )
@@ -208,7 +209,7 @@ def hold_restored(job: Job, event: StoreRestored, now: datetime, policy: Policy)
         "queued_at": None,
         "due_at": closes_at,
         "updated_at": now,
-    }
+    } | sent_changes(job, now)
     told = f"{error.message}; ends as failed at {closes_at:%Y-%m-%dT%H:%M:%SZ} unless somebody finds out or retries it"
     entries = (
         # Without a provider: it may have been any (``receipt_rules``).

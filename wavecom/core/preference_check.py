@@ -10,18 +10,21 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from wavecom.core.categories import Category, CategoryCache
-from wavecom.core.frequency_caps import CapHistory, CountedJob, earlier, key_of
+from wavecom.core.frequency_caps import CapHistory, CountedJob, earlier, key_of, wait_seconds
 from wavecom.core.job import Job, JobId, Reason
 from wavecom.core.lanes import Priority
 from wavecom.core.ports import Clock
 from wavecom.core.preferences import Drop, DropReason, SendNow, WaitUntil, decide
 from wavecom.core.preflights import Hold, Rejection
-from wavecom.core.registered_recipients import RecipientStore, RegisteredRecipient
+from wavecom.core.registered_recipients import RecipientKey, RecipientStore, RegisteredRecipient
 from wavecom.core.transitions import token_in
 
 #: Far more than a process ever has claimed at once.
 _FOUND_LIMIT: Final = 20_000
 _REMOVED: Final = Rejection("recipient_removed", "the recipient was deleted since", Reason.UNWANTED)
+_CATEGORY_REMOVED: Final = Rejection(
+    "category_removed", "its category was deleted since, so nobody can tell who wants it", Reason.UNWANTED
+)
 _TEXTS: Final = {
     DropReason.OPTED_OUT: "the recipient does not want messages of this category on this channel",
     DropReason.NOT_OPTED_IN: "the category is for recipients who have said yes to it, and this one has not",
@@ -35,7 +38,7 @@ _TEXTS: Final = {
 class _Known:
     """What was read for the jobs that were claimed together: by account, and what is counted."""
 
-    recipients: dict[str, Mapping[str, RegisteredRecipient]] = field(default_factory=dict)
+    recipients: Mapping[RecipientKey, RegisteredRecipient] = field(default_factory=dict)
     categories: dict[str, Mapping[str, Category]] = field(default_factory=dict)
     counted: Sequence[CountedJob] = ()
 
@@ -54,10 +57,11 @@ class PreferenceCheck:
         self._history = history
         self._clock = clock
         #: What stands in the way of jobs that are claimed, the oldest first, with the token of their claim.
-        self._found: dict[JobId, tuple[str | None, WaitUntil | Rejection]] = {}
+        self._found: dict[JobId, tuple[str | None, WaitUntil | Hold | Rejection]] = {}
 
     def prepare(self, jobs: Sequence[Job]) -> None:
-        """See ``Preflight``. No round trip where no job names a recipient or a category; else one or two an account."""
+        """See ``Preflight``. No round trip where no job names a recipient or a category; else one
+        for recipients, one for each account's categories that are not known, one for what is counted."""
         concerned = [job for job in jobs if job.recipient_id is not None or job.category is not None]
         if not concerned:
             return
@@ -77,18 +81,17 @@ class PreferenceCheck:
         token, answer = self._found.get(job.job_id, (None, None))
         if answer is None or token != token_in(job):
             return None
-        if isinstance(answer, Rejection):
+        if isinstance(answer, Rejection | Hold):
             return answer
         seconds = (answer.at - self._clock.now()).total_seconds()
         return Hold(seconds, answer.reason.value) if seconds > 0 else None
 
     def _read(self, jobs: Sequence[Job]) -> _Known:
-        known = _Known()
-        for account in {job.client for job in jobs}:
-            ids = {job.recipient_id for job in jobs if job.client == account and job.recipient_id is not None}
-            known.recipients[account] = self._recipients.find(account, ids) if ids else {}
-            if any(job.category is not None for job in jobs if job.client == account):
-                known.categories[account] = self._categories.of(account)
+        keys = {(job.client, job.recipient_id) for job in jobs if job.recipient_id is not None}
+        known = _Known(self._recipients.find_each(keys) if keys else {})
+        for account in {job.client for job in jobs if job.category is not None}:
+            names = {job.category for job in jobs if job.client == account and job.category is not None}
+            known.categories[account] = self._categories.of(account, names)
         periods = {}
         for job in jobs:
             category, key = known.category_of(job), key_of(job)
@@ -98,24 +101,36 @@ class PreferenceCheck:
             known.counted = self._history.of(periods.keys(), self._clock.now() - max(periods.values()))
         return known
 
-    def _answer(self, job: Job, known: _Known) -> WaitUntil | Rejection | None:
+    def _answer(self, job: Job, known: _Known) -> WaitUntil | Hold | Rejection | None:
         """What stands in the way of a job; None: nothing."""
         category, now = known.category_of(job), self._clock.now()
         recipient = None
         if job.recipient_id is not None:
-            recipient = known.recipients[job.client].get(job.recipient_id)
-            if recipient is None:
-                return _REMOVED if _may_be_stopped(job, category) else None
-        before = 0
-        if category is not None and category.cap is not None:
-            before = earlier(job, known.counted, now, category.cap.period)
+            recipient = known.recipients.get((job.client, job.recipient_id))
+            if (recipient is None or recipient.removed_at is not None) and _may_be_stopped(job, category):
+                return _REMOVED
+        if job.category is not None and category is None:
+            return _without_category(job, job.category, recipient)
+        cap = None if category is None or not _may_be_stopped(job, category) else category.cap
+        before = 0 if cap is None else earlier(job, known.counted, now, cap.period)
         match decide(recipient, category, job.type, job.priority, now, earlier=before):
             case SendNow():
-                return None
+                seconds = 0 if cap is None else wait_seconds(job, known.counted, now, cap)
+                return Hold(seconds) if seconds > 0 else None
             case WaitUntil() as wait:
                 return wait
             case Drop(reason):
                 return Rejection(reason.value, _TEXTS[reason], Reason.UNWANTED)
+
+
+def _without_category(job: Job, name: str, recipient: RegisteredRecipient | None) -> Rejection | None:
+    """Of a job whose category is not there any more: whether it was required, or by default wanted, nobody knows."""
+    if job.priority is not Priority.HIGH:
+        return _CATEGORY_REMOVED
+    # A one-time password goes out, but to who has said no to its very category.
+    if recipient is not None and recipient.choice(name, job.type) is False:
+        return Rejection(DropReason.OPTED_OUT.value, _TEXTS[DropReason.OPTED_OUT], Reason.UNWANTED)
+    return None
 
 
 def _may_be_stopped(job: Job, category: Category | None) -> bool:

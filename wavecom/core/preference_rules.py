@@ -32,8 +32,8 @@ class PreferenceRules:
 
         Those without both come back as they are. One read at most. Raises ``StoreError``.
         """
-        needs_categories = any(new.category is not None for new in notifications)
-        categories = self._categories.of(account) if needs_categories else {}
+        named = {new.category for new in notifications if new.category is not None}
+        categories = self._categories.of(account, named) if named else {}
         return [self._one(new, categories) for new in notifications]
 
     def _one(

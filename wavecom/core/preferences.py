@@ -73,10 +73,11 @@ def decide(
 ) -> Decision:
     """What becomes of a message of ``category`` to ``recipient`` at ``now`` (aware UTC).
 
-    ``earlier``: how many of the category the recipient has had, or certainly gets before this one, within the period of
-    its cap. Without a category the sender says nothing of the message: a recipient who stopped all does not get it, and
-    his own quiet hours hold. A required category is never stopped and never waits; what has high priority never waits,
-    and no cap holds for it.
+    ``earlier``: how many of the category the recipient has had within the period of its cap. Without a category the
+    sender says nothing of the message: a recipient who stopped all does not get it, and his own quiet hours hold. A
+    required category is never stopped and never waits. What has high priority never waits and no cap holds for it; a no
+    to its category stops it, but not the stop of everything: who wants no more of all this has not meant the one-time
+    password that he asks for himself.
     """
     if category is not None and category.is_required:
         return _SEND_NOW
@@ -106,7 +107,7 @@ def _refusal(
     choice = recipient.choice(category.name, channel)
     if choice is not None:
         return None if choice else DropReason.OPTED_OUT
-    if recipient.stopped_at is not None:
+    if recipient.stopped_at is not None and not is_urgent:
         return DropReason.STOPPED
     return DropReason.NOT_OPTED_IN if category.default is CategoryDefault.OPT_IN else None
 

@@ -19,6 +19,10 @@ ID_RULE: Final = "1 to 128 letters, digits and . _ : - characters, a letter or d
 _ID: Final = re.compile(ID_PATTERN)
 
 
+#: Account and id.
+RecipientKey = tuple[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class PushToken:
     """A device or browser of a recipient. ``to`` is as in a notification of type ``push``; ``seen_at`` is aware UTC."""
@@ -57,6 +61,8 @@ class RegisteredRecipient:
     choices: Mapping[str, Mapping[Channel, bool]] = field(default_factory=dict)
     #: When the recipient stopped all that can be stopped; choices were made later than that.
     stopped_at: datetime | None = None
+    #: When it was deleted: then all that is left is what it refused, for the case that it is registered again.
+    removed_at: datetime | None = None
     #: Counts what was written: who writes has read the one before.
     revision: int = 0
 
@@ -85,6 +91,35 @@ class RegisteredRecipient:
                 return True
 
 
+def refusals(choices: Mapping[str, Mapping[Channel, bool]]) -> dict[str, dict[Channel, bool]]:
+    """Of what was chosen each no."""
+    return {
+        name: kept
+        for name, channels in choices.items()
+        if (kept := {channel: False for channel, is_wanted in channels.items() if not is_wanted})
+    }
+
+
+def remainder(recipient: RegisteredRecipient, now: datetime) -> RegisteredRecipient | None:
+    """What is kept of a recipient who is deleted: what he refused, under his id, and no address. None: nothing.
+
+    A list of recipients that is sent again, each night say, must not take back what people have said no to.
+    """
+    refused = refusals(recipient.choices)
+    if not refused and recipient.stopped_at is None:
+        return None
+    return RegisteredRecipient(
+        account=recipient.account,
+        recipient_id=recipient.recipient_id,
+        created_at=recipient.created_at,
+        updated_at=now,
+        choices=refused,
+        stopped_at=recipient.stopped_at,
+        removed_at=now,
+        revision=recipient.revision,
+    )
+
+
 def is_recipient_id(text: str) -> bool:
     """Whether a recipient may be called so."""
     return _ID.fullmatch(text) is not None
@@ -104,7 +139,11 @@ class RecipientStore(Protocol):
     """All recipients. Raises ``StoreError``, for writes ``UncertainWriteError`` too. Thread-safe."""
 
     def find(self, account: str, recipient_ids: Collection[str]) -> dict[str, RegisteredRecipient]:
-        """Those that there are, by id. One read."""
+        """Those that there are, by id, and what is left of those that were deleted (``removed_at``). One read."""
+        ...
+
+    def find_each(self, keys: Collection[RecipientKey]) -> dict[RecipientKey, RegisteredRecipient]:
+        """The same for recipients of any accounts. One read."""
         ...
 
     def save(self, recipients: Sequence[RegisteredRecipient]) -> list[bool]:
@@ -114,14 +153,18 @@ class RecipientStore(Protocol):
         """
         ...
 
-    def remove(self, account: str, recipient_id: str) -> bool:
-        """Whether there was one."""
+    def remove(self, recipient: RegisteredRecipient) -> bool:
+        """Leave nothing of it; False for one that was written since it was read."""
         ...
 
     def page(self, account: str, limit: int, after: str | None) -> Sequence[RegisteredRecipient]:
-        """At most ``limit``, by id, of those whose id comes after ``after``."""
+        """At most ``limit``, by id, of those whose id comes after ``after``, without those that were deleted."""
         ...
 
-    def forget_token(self, account: str, recipient_id: str, address: str) -> bool:
-        """Take a push token away that is gone; whether it was there."""
+    def forget_token(self, account: str, recipient_id: str, address: str, seen_by: datetime) -> bool:
+        """Take a push token away that is gone, unless it was seen after ``seen_by``; whether it was there."""
+        ...
+
+    def holders(self, account: str, addresses: Collection[str]) -> Sequence[RegisteredRecipient]:
+        """Who has any of these push tokens. One read."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -30,6 +30,7 @@ from wavecom.errors import SuppressionNotFoundError
 
 log = structlog.get_logger()
 
+_GONE = SuppressionSource.GONE
 #: Entries that are written in one step.
 BATCH_SIZE = 500
 #: Entries that are read in one step.
@@ -139,6 +140,28 @@ class SuppressionList:
             happened_at=happened_at,
         )
 
+    def lift_gone(self, account: str, tokens: Mapping[str, datetime]) -> int:
+        """End what says of these push tokens that they are gone, as far as they were seen since; how many entries.
+
+        By token when it was seen. One read where none is gone.
+        """
+        now = self._clock.now()
+        by_digest = {recipient_digest(account, Channel.PUSH, token): seen for token, seen in tokens.items()}
+        found = self._store.active(list(by_digest), now)
+        gone = [digest for digest, entries in found.items() if any(each.source is _GONE for each in entries)]
+        return sum(
+            self._store.lift_of(
+                [digest],
+                _GONE,
+                by="recipient",
+                reason="the device was registered again",
+                event_id=f"seen {by_digest[digest].isoformat()}",
+                now=now,
+                happened_at=by_digest[digest],
+            )
+            for digest in gone
+        )
+
     def get(self, suppression_id: str, account: str | None) -> Suppression:
         """An entry with its history. Raises ``SuppressionNotFoundError``."""
         found = self._store.get(suppression_id, account)
@@ -182,4 +205,6 @@ def _rejected(job: Job, call: CallResult) -> NewSuppression | None:
         job_id=job.job_id,
         # Of this life of the job: who was lifted and is replayed may be refused again.
         event_id=f"job {job.delivery_key} {job.attempts}",
+        # A token may be registered again, before or after this answer: the later one counts.
+        happened_at=call.at if source is _GONE else None,
     )

@@ -153,13 +153,16 @@ def fail(
     changes: JobChanges,
     entries: tuple[LogEntry, ...],
     guard: Guard,
+    *,
+    needs_dead_letter: bool = True,
 ) -> Transition:
-    """The job ends ``failed`` with ``error``; its dead letter is due."""
-    changes = changes | final_changes(Status.FAILED, now, policy)
-    # Settled for the client, but its dead letter is still owed: the sweep looks again.
-    changes |= {"error": error, "due_at": now + policy.message_grace, "dead_lettered_at": None}
+    """The job ends ``failed`` with ``error``; its dead letter is due, where it needs one."""
+    changes = changes | final_changes(Status.FAILED, now, policy) | {"error": error, "dead_lettered_at": None}
+    if needs_dead_letter:
+        # Settled for the client, but its dead letter is still owed: the sweep looks again.
+        changes["due_at"] = now + policy.message_grace
     entry = LogEntry(now, "failed", provider=error.provider, code=error.code, message=error.message)
-    return transition(job, changes, (*entries, entry), guard=guard, needs_dead_letter=True)
+    return transition(job, changes, (*entries, entry), guard=guard, needs_dead_letter=needs_dead_letter)
 
 
 def final_changes(status: Status, now: datetime, policy: Policy) -> JobChanges:
@@ -171,6 +174,14 @@ def final_changes(status: Status, now: datetime, policy: Policy) -> JobChanges:
         "due_at": None,
         "purge_at": now + policy.retention,
     }
+
+
+def sent_changes(job: Job, at: datetime | None) -> JobChanges:
+    """What notes when a provider took the job, or may have: of a registered recipient's category alone (caps count it).
+
+    Not ``updated_at``, which whatever comes later sets anew, such as a receipt.
+    """
+    return {} if job.recipient_id is None or job.category is None else {"sent_at": at}
 
 
 def token_in(job: Job) -> str | None:

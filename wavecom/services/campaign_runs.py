@@ -19,7 +19,7 @@ from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import StoreError
 from wavecom.services.acceptance import quotas_of, submission_of
 from wavecom.services.recipients import recipients_of
-from wavecom.services.suppressions import unsubscribe_links_of
+from wavecom.services.suppressions import suppressions_of, unsubscribe_links_of
 from wavecom.services.traces import Tracing
 from wavecom.services.uploads import uploads_of
 from wavecom.services.worker_foundation import WorkerFoundation
@@ -65,7 +65,7 @@ def runner_of(foundation: WorkerFoundation, writer: TransitionWriter, tracing: T
         traces=None if tracing is None else tracing.sampler,
     )
     _, named_files = uploads_of(settings, database, clock)
-    recipients, preferences = recipients_of(database, clock)
+    recipients, preferences = recipients_of(database, suppressions_of(database, clock), clock)
 
     def depth(queue: LaneQueue) -> int | None:
         layout = foundation.queues.layout

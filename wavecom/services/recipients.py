@@ -12,6 +12,7 @@ from wavecom.core.ports import Clock
 from wavecom.core.preference_check import PreferenceCheck
 from wavecom.core.preference_rules import PreferenceRules
 from wavecom.core.recipient_administration import RecipientAdministration
+from wavecom.core.suppression_list import SuppressionList
 from wavecom.storage.mongo.cap_history import MongoCapHistory
 from wavecom.storage.mongo.categories import MongoCategoryStore
 from wavecom.storage.mongo.recipients import MongoRecipientStore
@@ -28,9 +29,11 @@ def preference_check_of(database: Database[dict[str, Any]], clock: Clock) -> Pre
     return PreferenceCheck(recipient_store_of(database), cache, MongoCapHistory(database), clock)
 
 
-def recipients_of(database: Database[dict[str, Any]], clock: Clock) -> tuple[RecipientAdministration, PreferenceRules]:
+def recipients_of(
+    database: Database[dict[str, Any]], suppressions: SuppressionList, clock: Clock
+) -> tuple[RecipientAdministration, PreferenceRules]:
     """Both over MongoDB, with one memory of categories."""
     categories = MongoCategoryStore(database)
     cache = CategoryCache(categories, clock.monotonic)
-    administration = RecipientAdministration(recipient_store_of(database), categories, cache, clock)
+    administration = RecipientAdministration(recipient_store_of(database), categories, cache, suppressions, clock)
     return administration, PreferenceRules(cache, clock)

@@ -234,7 +234,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         ),
     )
     uploads, named_files = uploads_of(settings, database, clock)
-    recipients, preference_rules = recipients_of(database, clock)
+    recipients, preference_rules = recipients_of(database, suppressions, clock)
     acceptance = Acceptance(submission, quotas, usual_limits(settings), named_files, preference_rules)
     templates, template_administration = templates_of(settings, database, clock)
     campaigns, campaign_uploads = campaigns_of(settings, database, clock, template_administration)

@@ -1,8 +1,8 @@
 """``/preferences/<token>``: where a recipient chooses what comes, and by what. Without login, cookies and scripts.
 
 The token says whose page it is; who has it may change what stands there, as with the link of a mail. A GET changes
-nothing. A POST from the page saves what was chosen, or stops all that can be stopped; any other is the one click of a
-mail reader (RFC 8058), and ends what the mail was about.
+nothing. A POST from the page saves what was chosen, stops all that can be stopped, or takes that back; the one click of
+a mail reader (RFC 8058), which says that it is one, ends what the mail was about. Any other changes nothing.
 """
 
 from __future__ import annotations
@@ -18,12 +18,18 @@ from wavecom.core.lanes import Channel
 from wavecom.core.preferences import is_wanted
 from wavecom.core.recipient_administration import RecipientAdministration
 from wavecom.core.registered_recipients import RegisteredRecipient
-from wavecom.core.unsubscribe import PREFERENCES_PATH, PreferenceTarget, UnsubscribeLinks
-from wavecom.errors import RecipientNotFoundError
+from wavecom.core.unsubscribe import (
+    LIST_UNSUBSCRIBE,
+    ONE_CLICK,
+    PREFERENCES_PATH,
+    PreferenceTarget,
+    UnsubscribeLinks,
+)
+from wavecom.errors import LostRaceError, RecipientNotFoundError, StoreError
 
 #: A form with each channel of as many categories as there may be takes a few KiB.
 _BODY_LIMIT_BYTES: Final = 64 * 1024
-_SAVE, _STOP = "save", "stop"
+_SAVE, _STOP, _RESUME = "save", "stop", "resume"
 _SHOWN, _WANTED = "shown", "wanted"
 _CHANNELS: Final = {Channel.EMAIL: "E-mail", Channel.SMS: "Text message", Channel.PUSH: "App or browser"}
 
@@ -61,9 +67,16 @@ button.main {{ background: {color}; color: #fff; border: 1px solid {color}; }}
 """
 )
 _SAID: Final = Markup('<p class="said" role="status">{text}</p>')
-_FORM: Final = Markup(
+_CHOICES_FORM: Final = Markup(
     '<form method="post">{groups}'
     '<button class="main" type="submit" name="action" value="save">Save what I chose</button></form>'
+)
+_RESUME_FORM: Final = Markup(
+    '<form method="post"><h2>You have stopped everything</h2>'
+    "<p>Nothing comes but what can't be stopped, and what you have chosen since.</p>"
+    '<button type="submit" name="action" value="resume">Take that back</button></form>'
+)
+_STOP_FORM: Final = Markup(
     '<form method="post"><h2>Enough of all this?</h2>'
     "<p>With this button nothing comes any more that may be stopped, now and later.</p>"
     '<button type="submit" name="action" value="stop">Stop everything</button></form>'
@@ -76,6 +89,9 @@ _CHOICE: Final = Markup(
 _ALWAYS: Final = Markup("<p>This always comes: it can't be switched off.</p>")
 _TEXT: Final = Markup("<p>{text}</p>")
 _UNKNOWN: Final = "Perhaps the link was cut off, or you are no longer registered. Use the link of the newest mail."
+_LATER: Final = "Please try again in a few seconds."
+_STOPPED: Final = "Stopped. Nothing comes any more that may be stopped."
+_ONE_CLICK_VALUE: Final = ONE_CLICK.partition("=")[2]
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
@@ -90,18 +106,13 @@ def make_blueprint(links: UnsubscribeLinks | None, recipients: RecipientAdminist
     """The page and what its buttons do. Without ``links`` there is none."""
     blueprint = Blueprint("preferences", __name__)
 
-    def shown(page: PreferenceTarget, said: str = "") -> Response:
-        recipient = recipients.get(page.account, page.recipient_id)
-        categories = recipients.categories(page.account)
-        return _answer(_content(recipient, categories), recipients.branding(page.account), said=said)
-
     @blueprint.get(f"{PREFERENCES_PATH}/<token>")
     def ask(token: str) -> Response:
         page = None if links is None else links.read_preferences(token)
         try:
-            return _unknown() if page is None else shown(page)
-        except RecipientNotFoundError:
-            return _unknown()
+            return _unknown() if page is None else _shown(recipients, page)
+        except StoreError:
+            return _busy()
 
     @blueprint.post(f"{PREFERENCES_PATH}/<token>")
     def change(token: str) -> Response:
@@ -109,21 +120,46 @@ def make_blueprint(links: UnsubscribeLinks | None, recipients: RecipientAdminist
         if page is None:
             return _unknown()
         request.max_content_length = _BODY_LIMIT_BYTES
-        action = request.form.get("action")
         try:
-            if action == _SAVE:
-                chosen = _chosen(recipients.categories(page.account))
-                recipients.choose(page.account, page.recipient_id, chosen)
-                return shown(page, "Saved. It holds from now on.")
-            if action == _STOP or not page.category:
-                recipients.stop(page.account, page.recipient_id)
-                return shown(page, "Stopped. Nothing comes any more that may be stopped.")
-            recipients.choose(page.account, page.recipient_id, {page.category: {Channel.EMAIL: False}})
-            return shown(page, "Done. You get no more mails of this kind.")
+            return _shown(recipients, page, _changed(recipients, page, request.form.get("action")))
         except RecipientNotFoundError:
             return _unknown()
+        except (StoreError, LostRaceError):
+            return _busy()
 
     return blueprint
+
+
+def _shown(recipients: RecipientAdministration, page: PreferenceTarget, said: str = "") -> Response:
+    try:
+        recipient = recipients.get(page.account, page.recipient_id)
+    except RecipientNotFoundError:
+        # Who was deleted has nothing to choose, but what he refuses is kept all the same.
+        return _answer(_TEXT.format(text=said), recipients.branding(page.account)) if said else _unknown()
+    categories = recipients.categories(page.account)
+    return _answer(_content(recipient, categories), recipients.branding(page.account), said=said)
+
+
+def _changed(recipients: RecipientAdministration, page: PreferenceTarget, action: str | None) -> str:
+    """Do what was asked for; what there is to say of it."""
+    if action == _SAVE:
+        recipients.choose(page.account, page.recipient_id, _chosen(recipients.categories(page.account)))
+        return "Saved. It holds from now on."
+    if action == _STOP:
+        recipients.stop(page.account, page.recipient_id)
+        return _STOPPED
+    if action == _RESUME:
+        recipients.resume(page.account, page.recipient_id)
+        return "Taken back. You get what you have not said no to."
+    if request.form.get(LIST_UNSUBSCRIBE) != _ONE_CLICK_VALUE:
+        return "Nothing was changed. Choose below."
+    if not page.category:
+        recipients.stop(page.account, page.recipient_id, keeps_later_choices=True)
+        return _STOPPED
+    if any(each.is_required for each in recipients.categories(page.account) if each.name == page.category):
+        return "Messages of this kind can't be stopped. Nothing was changed."
+    recipients.refuse(page.account, page.recipient_id, page.category, Channel.EMAIL)
+    return "Done. You get no more mails of this kind."
 
 
 def _chosen(categories: Sequence[Category]) -> dict[str, dict[Channel, bool]]:
@@ -144,9 +180,14 @@ def _chosen(categories: Sequence[Category]) -> dict[str, dict[Channel, bool]]:
 
 
 def _content(recipient: RegisteredRecipient, categories: Sequence[Category]) -> Markup:
-    if not categories:
-        return _TEXT.format(text="There is nothing to choose yet.")
-    return _FORM.format(groups=Markup("").join(_group(recipient, each) for each in categories))
+    parts = [_TEXT.format(text="There are no kinds of messages to choose from.")]
+    if categories:
+        parts = [_CHOICES_FORM.format(groups=Markup("").join(_group(recipient, each) for each in categories))]
+    if recipient.stopped_at is not None:
+        parts.append(_RESUME_FORM)
+    if recipient.stopped_at is None or any(True in channels.values() for channels in recipient.choices.values()):
+        parts.append(_STOP_FORM)
+    return Markup("").join(parts)
 
 
 def _group(recipient: RegisteredRecipient, category: Category) -> Markup:
@@ -169,6 +210,13 @@ def _group(recipient: RegisteredRecipient, category: Category) -> Markup:
 
 def _value(category: Category, channel: Channel) -> str:
     return f"{category.name}:{channel.value}"
+
+
+def _busy() -> Response:
+    """Nobody can tell whether anything was changed; to be asked again."""
+    answer = _answer(_TEXT.format(text=_LATER), Branding(""), title="This did not work just now", status=503)
+    answer.headers["Retry-After"] = "5"
+    return answer
 
 
 def _unknown() -> Response:

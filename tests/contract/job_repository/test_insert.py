@@ -27,6 +27,7 @@ def _with_every_field() -> Job:
         held_until=later(3600),
         campaign="campaign-1",
         parent=FallbackStep("fallback-1", 2),
+        sent_at=later(3601),
         metadata={"order": 7},
         attempts=2,
         max_attempts=9,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,10 +14,13 @@ from tests.memory_storage import MemoryCapHistory, MemoryJobRepository
 from tests.recipients import RecipientEnvironment, hours, make_category, make_recipient
 from tests.unit.core.delivery.environment import DeliveryEnvironment
 from wavecom.core.categories import CategoryDefault, FrequencyCap
+from wavecom.core.frequency_caps import counted, wait_seconds
 from wavecom.core.gone_tokens import GoneTokens
-from wavecom.core.job import Job, LogEntry, Outcome, Reason
+from wavecom.core.job import CallResult, Claim, Job, LogEntry, Outcome, Reason, UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
+from wavecom.core.new_notification import NewNotification
 from wavecom.core.preference_check import PreferenceCheck
+from wavecom.core.preflights import Hold
 from wavecom.core.registered_recipients import PushToken
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater
@@ -105,7 +109,7 @@ def test_one_time_passwords_and_what_is_required_never_wait() -> None:
 def test_a_recipient_who_was_deleted_gets_what_is_required_alone() -> None:
     deliveries = Deliveries()
     deliveries.recipients.categories.put(make_category("legal", is_required=True))
-    deliveries.recipients.store.remove("acme", "user-42")
+    deliveries.recipients.administration.remove("acme", "user-42")
 
     plain, legal = deliveries.deliver(deliveries.job()), deliveries.deliver(deliveries.job(category="legal"))
 
@@ -130,6 +134,18 @@ def test_no_more_than_the_cap_are_sent_whatever_is_retried() -> None:
     assert deliveries.deliver(deliveries.job()).status is Status.DELIVERED
 
 
+def test_a_receipt_counts_nothing_a_second_time() -> None:
+    deliveries = Deliveries(cap=FrequencyCap(1, DAY))
+    sent = deliveries.deliver(deliveries.job())
+    deliveries.clock.advance(DAY.total_seconds() - 60)
+    # A late receipt, or a complaint, sets ``updated_at`` anew.
+    deliveries.jobs.put(replace(sent, updated_at=deliveries.clock.now()))
+    deliveries.clock.advance(120)
+
+    assert sent.sent_at is not None
+    assert deliveries.deliver(deliveries.job()).status is Status.DELIVERED
+
+
 def test_a_job_that_may_have_been_sent_does_not_count_against_itself() -> None:
     deliveries = Deliveries(cap=FrequencyCap(1, DAY))
     deliveries.environment.providers["first"].answers.insert(0, make_answer(Outcome.UNKNOWN))
@@ -142,12 +158,50 @@ def test_a_job_that_may_have_been_sent_does_not_count_against_itself() -> None:
     assert deliveries.deliver(job).status is Status.DELIVERED
 
 
-def test_of_many_that_wait_the_oldest_are_sent_in_whatever_order_they_are_claimed() -> None:
-    deliveries = Deliveries(cap=FrequencyCap(1, DAY))
-    older, younger = deliveries.job(), deliveries.job(created_at=deliveries.clock.now() + timedelta(seconds=1))
+def claimed(token: str) -> dict[str, Any]:
+    return {"status": Status.PROCESSING, "claim": Claim(token, "worker", later(600))}
 
-    assert outcome(deliveries.deliver(younger))[1:] == ("unwanted", "frequency_cap")
-    assert deliveries.deliver(older).status is Status.DELIVERED
+
+def test_one_that_waits_uses_up_no_cap_before_it_is_sent() -> None:
+    deliveries = Deliveries(cap=FrequencyCap(1, DAY))
+    first = deliveries.environment.providers["first"]
+    older, younger = deliveries.job(), deliveries.job(created_at=deliveries.clock.now() + timedelta(seconds=1))
+    first.answers.insert(0, make_answer(Outcome.REJECTED))
+
+    # The older one fails, so the younger one goes.
+    assert deliveries.deliver(older).status is Status.FAILED
+    assert deliveries.deliver(younger).status is Status.DELIVERED
+    assert outcome(deliveries.deliver(deliveries.job()))[1:] == ("unwanted", "frequency_cap")
+
+
+@pytest.mark.parametrize("seconds", [-5, 5])
+def test_while_another_worker_has_one_that_may_be_the_last_it_waits(seconds: int) -> None:
+    # Older or younger: one that was scheduled may be much older, and start later.
+    deliveries = Deliveries(cap=FrequencyCap(1, DAY))
+    other = deliveries.job(created_at=deliveries.clock.now() + timedelta(seconds=seconds), **claimed("another"))
+    job = deliveries.job()
+
+    waiting = deliveries.deliver(job)
+
+    assert (waiting.status, waiting.attempts, deliveries.sent) == (Status.RETRYING, 0, 0)
+    deliveries.jobs.put(replace(other, status=Status.FAILED))
+    deliveries.clock.advance(30)
+    assert deliveries.deliver(job).status is Status.DELIVERED
+
+
+def test_two_that_met_do_not_wait_for_each_other_again() -> None:
+    now, cap = NOW, FrequencyCap(1, DAY)
+    fields = {"recipient_id": "user-42", "category": "news"}
+    older = make_job(**fields, **claimed("a"), created_at=later(-9))
+    younger = make_job(**fields, **claimed("b"), created_at=later(-8))
+    both = [each for each in map(counted, (older, younger)) if each is not None]
+
+    assert 0 < wait_seconds(older, both, now, cap) < wait_seconds(younger, both, now, cap)
+    # Of those that were claimed together the oldest goes.
+    together = replace(younger, claim=older.claim)
+    both = [each for each in map(counted, (older, together)) if each is not None]
+    assert wait_seconds(older, both, now, cap) == 0
+    assert wait_seconds(together, both, now, cap) > 0
 
 
 def test_what_is_not_sent_and_what_is_of_others_counts_for_nobody() -> None:
@@ -165,7 +219,9 @@ def test_what_is_not_sent_and_what_is_of_others_counts_for_nobody() -> None:
 
 def test_one_of_which_nobody_knows_whether_it_was_sent_counts() -> None:
     deliveries = Deliveries(cap=FrequencyCap(1, DAY))
-    deliveries.job(status=Status.FAILED, may_have_been_sent=True, updated_at=deliveries.clock.now())
+    deliveries.environment.providers["first"].answers.insert(0, make_answer(Outcome.UNKNOWN))
+    doubtful = deliveries.job(on_unknown_outcome=UnknownOutcomePolicy.STOP)
+    assert deliveries.deliver(doubtful).status is Status.UNCONFIRMED
 
     assert outcome(deliveries.deliver(deliveries.job()))[2] == "frequency_cap"
 
@@ -186,21 +242,68 @@ def test_jobs_that_were_claimed_together_are_looked_up_together() -> None:
     check = PreferenceCheck(
         deliveries.recipients.store, deliveries.recipients.cache, deliveries.history, deliveries.clock
     )
-    jobs = [deliveries.job(), deliveries.job(created_at=later(5)), deliveries.job(category=None)]
+    deliveries.recipients.store.save([make_recipient(account="globex")])
+    deliveries.recipients.categories.put(make_category(account="globex"))
+    deliveries.recipients.cache.of("globex")
+    first = deliveries.job(**claimed("t"))
+    jobs = [first, deliveries.job(**claimed("t"), created_at=later(5)), deliveries.job(category=None)]
+    jobs.append(deliveries.job(client="globex"))
 
     check.prepare(jobs)
 
     reads = deliveries.recipients.store.reads, deliveries.recipients.categories.reads, deliveries.history.reads
-    assert reads == (1, 1, 1)
-    assert [getattr(check.check(job), "code", None) for job in jobs] == [None, "frequency_cap", None]
+    assert reads == (1, 2, 1)
+    assert [check.check(job) for job in jobs] == [None, Hold(3.0), None, None]
 
 
 @pytest.mark.parametrize("default", CategoryDefault)
-def test_a_category_that_was_deleted_stops_nobody(default: CategoryDefault) -> None:
+def test_of_a_category_that_was_deleted_goes_what_is_urgent_alone(default: CategoryDefault) -> None:
     deliveries = Deliveries(default=default)
     deliveries.recipients.categories.remove("acme", "news")
 
-    assert deliveries.deliver(deliveries.job()).status is Status.DELIVERED
+    assert outcome(deliveries.deliver(deliveries.job())) == (Status.FAILED, "unwanted", "category_removed")
+    assert deliveries.deliver(deliveries.job(priority=Priority.HIGH)).status is Status.DELIVERED
+    deliveries.change(choices={"news": {Channel.SMS: False}})
+    assert outcome(deliveries.deliver(deliveries.job(priority=Priority.HIGH)))[2] == "opted_out"
+
+
+def test_a_category_that_another_process_has_just_made_is_found() -> None:
+    deliveries = Deliveries()
+    deliveries.recipients.cache.of("acme")
+    deliveries.recipients.categories.put(make_category("offers", default=CategoryDefault.OPT_IN))
+
+    assert outcome(deliveries.deliver(deliveries.job(category="offers")))[2] == "not_opted_in"
+    new = NewNotification(client="acme", type=Channel.SMS, to={"phone": "+12025550143"}, payload={}, category="bills")
+    assert [problem.code for _, wrong in deliveries.recipients.rules.applied("acme", [new]) for problem in wrong] == [
+        "unknown_value"
+    ]
+    deliveries.recipients.categories.put(make_category("bills"))
+    assert [wrong for _, wrong in deliveries.recipients.rules.applied("acme", [new])] == [[]]
+
+
+def test_who_has_stopped_everything_gets_the_password_that_he_asks_for() -> None:
+    deliveries = Deliveries()
+    deliveries.recipients.administration.stop("acme", "user-42")
+
+    assert outcome(deliveries.deliver(deliveries.job()))[2] == "stopped"
+    assert deliveries.deliver(deliveries.job(priority=Priority.HIGH)).status is Status.DELIVERED
+
+
+def test_a_no_holds_for_what_is_urgent_after_the_recipient_was_deleted() -> None:
+    deliveries = Deliveries()
+    deliveries.change(choices={"news": {Channel.SMS: False}})
+    deliveries.recipients.administration.remove("acme", "user-42")
+
+    assert outcome(deliveries.deliver(deliveries.job(priority=Priority.HIGH)))[2] == "opted_out"
+
+
+def test_what_is_not_wanted_is_no_dead_letter() -> None:
+    deliveries = Deliveries()
+    deliveries.change(choices={"news": {Channel.SMS: False}})
+
+    after = deliveries.deliver(deliveries.job())
+
+    assert (after.status, after.due_at, after.dead_lettered_at) == (Status.FAILED, None, None)
 
 
 def test_a_push_token_that_is_gone_is_forgotten_by_itself() -> None:
@@ -217,3 +320,17 @@ def test_a_push_token_that_is_gone_is_forgotten_by_itself() -> None:
 
     assert (after.status, after.error and after.error.code) == (Status.FAILED, "recipient_gone")
     assert recipients.store.find("acme", ["user-42"])["user-42"].push_tokens == tokens[1:]
+
+
+def test_a_push_token_that_was_registered_again_meanwhile_stays() -> None:
+    recipients = RecipientEnvironment.over(FakeClock())
+    token = PushToken({"platform": "fcm", "token": "new"}, later(5))
+    recipients.store.save([make_recipient(push_tokens=(token,))])
+    job = make_job(type=Channel.PUSH, to=dict(token.to), recipient_id="user-42")
+    gone = make_answer(Outcome.REJECTED, reason=Reason.RECIPIENT_GONE)
+
+    GoneTokens(recipients.store).forget([(job, CallResult("fcm", gone, later(6), 2_000))])
+    assert recipients.store.find("acme", ["user-42"])["user-42"].push_tokens == (token,)
+
+    GoneTokens(recipients.store).forget([(job, CallResult("fcm", gone, later(8), 2_000))])
+    assert recipients.store.find("acme", ["user-42"])["user-42"].push_tokens == ()

@@ -191,7 +191,7 @@ def _oracle(
     wanted = recipient.choices["news"].get(EMAIL)
     if wanted is False:
         return Drop(DropReason.OPTED_OUT)
-    if wanted is None and recipient.stopped_at:
+    if wanted is None and recipient.stopped_at and priority is not Priority.HIGH:
         return Drop(DropReason.STOPPED)
     if wanted is None and category.default is OPT_IN:
         return Drop(DropReason.NOT_OPTED_IN)

@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes import FakeClock
-from tests.memory_storage import MemoryCategoryStore, MemoryRecipientStore
+from tests.memory_storage import MemoryCategoryStore, MemoryRecipientStore, MemorySuppressionStore
 from tests.recipients import make_category, make_recipient
 from wavecom.core.categories import FRESH_SECONDS, CategoryCache
 from wavecom.core.lanes import Channel
 from wavecom.core.recipient_administration import RecipientAdministration
 from wavecom.core.registered_recipients import RegisteredRecipient
+from wavecom.core.suppression_list import SuppressionList
 from wavecom.errors import LostRaceError, RecipientNotFoundError
 
 
@@ -32,10 +33,16 @@ class ContestedStore(MemoryRecipientStore):
         return super().save(recipients)
 
 
+def no_suppressions(clock: FakeClock) -> SuppressionList:
+    return SuppressionList(MemorySuppressionStore(), clock)
+
+
 def administration(store: MemoryRecipientStore) -> RecipientAdministration:
     clock = FakeClock()
     categories = MemoryCategoryStore()
-    return RecipientAdministration(store, categories, CategoryCache(categories, clock.monotonic), clock)
+    return RecipientAdministration(
+        store, categories, CategoryCache(categories, clock.monotonic), no_suppressions(clock), clock
+    )
 
 
 def contested(races: int) -> tuple[ContestedStore, RecipientAdministration]:
@@ -82,14 +89,14 @@ def test_nobody_chooses_for_who_is_not_registered() -> None:
     recipients = administration(MemoryRecipientStore())
 
     with pytest.raises(RecipientNotFoundError):
-        recipients.stop("acme", "user-42")
+        recipients.choose("acme", "user-42", {"news": {Channel.EMAIL: True}})
 
 
 def test_a_change_of_a_category_holds_within_two_seconds_and_at_once_where_it_was_made() -> None:
     clock = FakeClock()
     store = MemoryCategoryStore()
     here, elsewhere = CategoryCache(store, clock.monotonic), CategoryCache(store, clock.monotonic)
-    recipients = RecipientAdministration(MemoryRecipientStore(), store, here, clock)
+    recipients = RecipientAdministration(MemoryRecipientStore(), store, here, no_suppressions(clock), clock)
     assert here.of("acme") == elsewhere.of("acme") == {}
 
     recipients.put_category(make_category())

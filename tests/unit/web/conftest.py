@@ -141,7 +141,7 @@ def make_environment(
     templates = TemplateEnvironment.over(clock, settings)
     blobs = MemoryBlobStore()
     uploads, named_files = uploads_over(clock, blobs, settings)
-    recipients = RecipientEnvironment.over(clock)
+    recipients = RecipientEnvironment.over(clock, suppression_list)
     submission = Submission(
         jobs=jobs,
         writer=writer,

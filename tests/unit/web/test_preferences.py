@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.unit.web.conftest import WebEnvironment, make_environment
+from wavecom.errors import StoreError
 from wavecom.settings import Settings
 
 MAIL: dict[str, Any] = {
@@ -133,29 +134,102 @@ def test_one_click_stops_all_that_can_be_stopped(public: WebEnvironment) -> None
     assert _checked(_stranger(public).get(_path(public)))["news:sms"]
 
 
+ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+
+
+def test_the_one_click_of_a_mail_reader_ends_what_the_mail_was_about(public: WebEnvironment) -> None:
+    path = _of_mail(public, category="news")
+
+    assert _stranger(public).post(path, data=ONE_CLICK).status_code == 200
+
+    assert _chosen(public) == ({"news": {"email": False}}, False)
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"data": b""},
-        {"data": {"List-Unsubscribe": "One-Click"}},
+        {"data": {"List-Unsubscribe": "Two-Clicks"}},
+        {"data": {"action": "delete"}},
         {"data": b"\xff\x00", "content_type": "application/octet-stream"},
     ],
 )
-def test_the_one_click_of_a_mail_reader_ends_what_the_mail_was_about(
-    public: WebEnvironment, options: dict[str, Any]
-) -> None:
-    path = _of_mail(public, category="news")
+def test_what_is_no_click_of_anybody_changes_nothing(public: WebEnvironment, options: dict[str, Any]) -> None:
+    for path in (_path(public), _of_mail(public), _of_mail(public, category="news")):
+        answer = _stranger(public).post(path, **options)
+        assert "Nothing was changed" in answer.text
 
-    answer = _stranger(public).post(path, **options)
+    assert _chosen(public) == ({}, False)
 
-    assert answer.status_code == 200
+
+def test_without_a_category_it_ends_everything_and_no_later_choice(public: WebEnvironment) -> None:
+    path = _of_mail(public)
+
+    assert _stranger(public).post(path, data=ONE_CLICK).status_code == 200
+    assert _chosen(public) == ({}, True)
+    _stranger(public).post(path, data={"action": "save", "shown": "news:sms", "wanted": "news:sms"})
+
+    # The same click again, which some mail readers make twice.
+    assert _stranger(public).post(path, data=ONE_CLICK).status_code == 200
+    assert _chosen(public) == ({"news": {"sms": True}}, True)
+
+
+def test_one_click_on_what_can_not_be_stopped_says_so(public: WebEnvironment) -> None:
+    answer = _stranger(public).post(_of_mail(public, category="legal"), data=ONE_CLICK)
+
+    assert "can't be stopped" in answer.text.partition("<form")[0].replace("&#39;", "'")
+    assert _chosen(public) == ({}, False)
+
+
+def test_a_stop_by_accident_can_be_taken_back_and_takes_back_no_refusal(public: WebEnvironment) -> None:
+    path = _path(public)
+    _stranger(public).post(path, data={"action": "save", "shown": ["news:email", "news:sms"], "wanted": "news:sms"})
+    assert "Take that back" not in _stranger(public).get(path).text
+
+    stopped = _stranger(public).post(path, data={"action": "stop"})
+    assert "Take that back" in stopped.text
+    resumed = _stranger(public).post(path, data={"action": "resume"})
+
+    assert _checked(resumed) == {"news:email": False, "news:sms": True, "events:email": False}
     assert _chosen(public) == ({"news": {"email": False}}, False)
 
 
-def test_without_a_category_it_ends_everything(public: WebEnvironment) -> None:
-    assert _stranger(public).post(_of_mail(public)).status_code == 200
+def test_everything_can_be_stopped_where_there_is_nothing_to_choose(public: WebEnvironment) -> None:
+    for name in ("news", "events", "legal"):
+        public.client().delete(f"/api/categories/{name}")
 
+    assert 'value="stop"' in _stranger(public).get(_path(public)).text
+    assert _stranger(public).post(_path(public), data={"action": "stop"}).status_code == 200
     assert _chosen(public) == ({}, True)
+
+
+def test_who_was_deleted_can_refuse_for_the_day_he_is_registered_again(public: WebEnvironment) -> None:
+    api, general, of_news = public.client(), _of_mail(public), _of_mail(public, category="news")
+    api.delete("/api/recipients/user-42")
+    assert _stranger(public).post(general, data={}).status_code == 200
+    assert api.put("/api/recipients/user-42", json={}).json["isStopped"] is False
+    api.delete("/api/recipients/user-42")
+
+    assert _stranger(public).post(of_news, data=ONE_CLICK).status_code == 200
+    assert _stranger(public).post(general, data=ONE_CLICK).status_code == 200
+
+    assert _stranger(public).get(general).status_code == 404
+    assert api.get("/api/recipients/user-42").status_code == 404
+    assert api.put("/api/recipients/user-42", json={"email": "amina@example.com"}).status_code == 201
+    assert _chosen(public) == ({"news": {"email": False}}, True)
+
+
+def test_while_the_store_is_away_it_is_to_be_tried_again(public: WebEnvironment) -> None:
+    path = _path(public)
+
+    def away(*_: Any) -> Any:
+        raise StoreError("down")
+
+    public.recipients.store.find_each = away  # type: ignore[method-assign]
+
+    for answer in (_stranger(public).get(path), _stranger(public).post(path, data={"action": "stop"})):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert "try again" in answer.text
 
 
 def test_a_link_that_was_changed_or_is_of_nobody_leads_nowhere(public: WebEnvironment) -> None:
@@ -171,7 +245,6 @@ def test_a_link_that_was_changed_or_is_of_nobody_leads_nowhere(public: WebEnviro
     public.client().delete("/api/recipients/user-42")
     assert _stranger(public).get(path).status_code == 404
     assert _stranger(public).post(path, data={"action": "save"}).status_code == 404
-    assert _stranger(public).post(path, data={"action": "stop"}).status_code == 404
 
 
 def test_a_body_of_megabytes_is_not_read(public: WebEnvironment) -> None:

@@ -8,23 +8,14 @@ from typing import Final
 
 from pymongo.database import Database
 
-from wavecom.core.frequency_caps import STARTED, CapKey, CountedJob
+from wavecom.core.frequency_caps import CapKey, CountedJob
 from wavecom.core.job import JobId
 from wavecom.core.states import Status
 from wavecom.storage.mongo.client import durable
 from wavecom.storage.mongo.documents import Document
 from wavecom.storage.mongo.errors import reading
 
-_FIELDS: Final = (
-    "client",
-    "recipientId",
-    "category",
-    "jobId",
-    "createdAt",
-    "status",
-    "updatedAt",
-    "mayHaveBeenSent",
-)
+_FIELDS: Final = ("client", "recipientId", "category", "jobId", "createdAt", "status", "sentAt", "claim.token")
 
 
 class MongoCapHistory:
@@ -38,12 +29,10 @@ class MongoCapHistory:
         if not keys:
             return []
         where: Document = {
+            "client": {"$in": sorted({key.account for key in keys})},
             "recipientId": {"$in": sorted({key.recipient_id for key in keys})},
             "category": {"$in": sorted({key.category for key in keys})},
-            "$or": [
-                {"updatedAt": {"$gt": since}},
-                {"status": {"$in": sorted(status.value for status in STARTED)}},
-            ],
+            "$or": [{"sentAt": {"$gt": since}}, {"status": Status.PROCESSING.value}],
         }
         with reading():
             found = list(self._jobs.find(where, {"_id": 0} | dict.fromkeys(_FIELDS, 1)))
@@ -52,9 +41,8 @@ class MongoCapHistory:
                 CapKey(each["client"], each["recipientId"], each["category"]),
                 JobId(each["jobId"]),
                 each["createdAt"],
-                Status(each["status"]),
-                each["updatedAt"],
-                each["mayHaveBeenSent"],
+                each.get("sentAt"),
+                each["claim"]["token"] if each["status"] == Status.PROCESSING.value else None,
             )
             for each in found
         ]

@@ -139,6 +139,8 @@ def _add_rare_values(document: Document, job: Job) -> None:
         document["heldUntil"] = job.held_until
     if job.parent is not None:
         document["parent"] = parent_document(job.parent)
+    if job.sent_at is not None:
+        document["sentAt"] = job.sent_at
 
 
 def to_job(document: Mapping[str, Any]) -> Job:
@@ -188,6 +190,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         recipient_id=get("recipientId"),
         category=get("category"),
         held_until=get("heldUntil"),
+        sent_at=get("sentAt"),
         campaign=get("campaign"),
         parent=None if "parent" not in document else parent_of(document),
     )
@@ -337,6 +340,7 @@ _CHANGEABLE = _OPTIONAL | {
     "attempts": "attempts",
     "replays": "replays",
     "may_have_been_sent": "mayHaveBeenSent",
+    "sent_at": "sentAt",
     "updated_at": "updatedAt",
     "expires_at": "expiresAt",
     "refused_by": "refusedBy",

@@ -61,7 +61,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         # "Did this customer get our message?" Written once, at the insert.
         _index("recipient", "createdAt", "jobId"),
         # What has a recipient had of a category, for its cap? Written once, at the insert, for registered recipients.
-        _index("recipientId", "category", "createdAt", only=_present("recipientId")),
+        _index("client", "recipientId", "category", only=_present("recipientId")),
         # "What became of order 42?" Written once, at the insert, for those that have metadata.
         _index("labels", "createdAt", "jobId", only=_present("labels")),
         # How many notifications of a campaign have each status; and those of it that wait, to be cancelled. Small: of
@@ -179,6 +179,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     "recipients": [
         # An account's list, by id. Who a recipient is, is asked by ``_id``, which is made of both.
         _index("account", "recipientId"),
+        # Who has this device? Asked when one is registered.
+        _index("account", "pushTokens.address"),
     ],
     "categories": [
         # An account's categories. Asked every other second by each process that sends any.

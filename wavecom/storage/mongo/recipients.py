@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pymongo import InsertOne, ReplaceOne
@@ -11,7 +12,7 @@ from pymongo.errors import BulkWriteError
 
 from wavecom.core.lanes import Channel
 from wavecom.core.local_hours import DailyHours
-from wavecom.core.registered_recipients import PushToken, RegisteredRecipient
+from wavecom.core.registered_recipients import PushToken, RecipientKey, RegisteredRecipient
 from wavecom.storage.mongo.client import durable
 from wavecom.storage.mongo.documents import Document
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, reading, writing
@@ -23,6 +24,7 @@ _PLAIN = {
     "locale": "locale",
     "time_zone": "timeZone",
     "stopped_at": "stoppedAt",
+    "removed_at": "removedAt",
 }
 
 
@@ -38,11 +40,16 @@ class MongoRecipientStore:
 
     def find(self, account: str, recipient_ids: Collection[str]) -> dict[str, RegisteredRecipient]:
         """See the port."""
-        if not recipient_ids:
+        found = self.find_each([(account, each) for each in recipient_ids])
+        return {recipient_id: each for (_, recipient_id), each in found.items()}
+
+    def find_each(self, keys: Collection[RecipientKey]) -> dict[RecipientKey, RegisteredRecipient]:
+        """See the port."""
+        if not keys:
             return {}
         with reading():
-            found = self._recipients.find({"_id": {"$in": [_id(account, each) for each in recipient_ids]}})
-            return {each["recipientId"]: _recipient(each) for each in found}
+            found = self._recipients.find({"_id": {"$in": [_id(*key) for key in keys]}})
+            return {(each["account"], each["recipientId"]): _recipient(each) for each in found}
 
     def save(self, recipients: Sequence[RegisteredRecipient]) -> list[bool]:
         """See the port."""
@@ -60,33 +67,45 @@ class MongoRecipientStore:
             try:
                 self._recipients.bulk_write(operations, ordered=False)
             except BulkWriteError as error:
-                if any(each["code"] != DUPLICATE_KEY for each in error.details.get("writeErrors", ())):
+                is_unsafe = bool(error.details.get("writeConcernErrors"))
+                # What no majority confirms may be lost again, whatever is found of it now.
+                if is_unsafe or any(each["code"] != DUPLICATE_KEY for each in error.details.get("writeErrors", ())):
                     raise
             where = {"_id": {"$in": [each["_id"] for each in documents]}, "writtenBy": token}
             written = {each["_id"] for each in self._recipients.find(where, {"_id": 1})}
         return [document["_id"] in written for document in documents]
 
-    def remove(self, account: str, recipient_id: str) -> bool:
+    def remove(self, recipient: RegisteredRecipient) -> bool:
         """See the port."""
+        where = {"_id": _id(recipient.account, recipient.recipient_id), "revision": recipient.revision}
         with writing():
-            return self._recipients.delete_one({"_id": _id(account, recipient_id)}).deleted_count == 1
+            return self._recipients.delete_one(where).deleted_count == 1
 
     def page(self, account: str, limit: int, after: str | None) -> Sequence[RegisteredRecipient]:
         """See the port."""
-        where: Document = {"account": account}
+        where: Document = {"account": account, "removedAt": {"$exists": False}}
         if after is not None:
             where["recipientId"] = {"$gt": after}
         with reading():
             return [_recipient(each) for each in self._recipients.find(where).sort("recipientId").limit(limit)]
 
-    def forget_token(self, account: str, recipient_id: str, address: str) -> bool:
+    def forget_token(self, account: str, recipient_id: str, address: str, seen_by: datetime) -> bool:
         """See the port."""
+        gone = {"address": address, "seenAt": {"$lte": seen_by}}
         with writing():
             done = self._recipients.update_one(
-                {"_id": _id(account, recipient_id), "pushTokens.address": address},
-                {"$pull": {"pushTokens": {"address": address}}, "$inc": {"revision": 1}},
+                {"_id": _id(account, recipient_id), "pushTokens": {"$elemMatch": gone}},
+                {"$pull": {"pushTokens": gone}, "$inc": {"revision": 1}},
             )
         return done.modified_count == 1
+
+    def holders(self, account: str, addresses: Collection[str]) -> Sequence[RegisteredRecipient]:
+        """See the port."""
+        if not addresses:
+            return []
+        with reading():
+            found = self._recipients.find({"account": account, "pushTokens.address": {"$in": list(addresses)}})
+            return [_recipient(each) for each in found]
 
 
 def _id(account: str, recipient_id: str) -> str:

@@ -119,7 +119,10 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     @blueprint.answers(204, description="It is deleted; nothing new can name it.")
     @blueprint.fails(errors.CategoryNotFoundError, errors.UncertainWriteError)
     def delete(category: str) -> Response:
-        """Delete a category. What recipients have chosen of it is kept, for one of the same name."""
+        """Delete a category. What recipients have chosen of it is kept, for one of the same name.
+
+        Notifications of it that wait fail with `error.code` `unwanted`, unless they have high priority.
+        """
         recipients.remove_category(caller().client, _name(category))
         return Response(status=204)
 

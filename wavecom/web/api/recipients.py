@@ -165,8 +165,8 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     def put(wanted: dict[str, Any], recipient_id: str) -> Response:
         """Register a recipient, or say all of one anew.
 
-        What you leave out is not kept, but for `preferences` and `isStopped`: what the recipient has chosen stays,
-        unless you name it. Of the push tokens the one that was seen last gets the messages.
+        What you leave out is not kept, but for `pushTokens`, `preferences` and `isStopped`: these stay unless you name
+        them. Of the push tokens the one that was seen last gets the messages.
         """
         if not is_recipient_id(recipient_id):
             raise InvalidRequestError([Problem("", f"the id in the address must be {ID_RULE}", "invalid")])
@@ -194,7 +194,8 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     def change(wanted: dict[str, Any], recipient_id: str) -> Response:
         """Change what you name, take away what you set to null, and leave the rest.
 
-        An address that is changed is no longer verified, unless you say so in the same request.
+        An address that is changed is no longer verified, unless you say so in the same request; that one is verified is
+        said beside the address alone.
         """
         return json_response(represented(recipients.change(caller().client, _id(recipient_id), merging(wanted))))
 
@@ -216,10 +217,13 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     @blueprint.operation("DELETE", "/<string:recipient_id>", id="deleteRecipient")
     @authenticator.requires(KeyScope.RECIPIENTS)
     @blueprint.takes(RECIPIENT_ID)
-    @blueprint.answers(204, description="It is forgotten, with all addresses and choices.")
-    @blueprint.fails(errors.RecipientNotFoundError, errors.UncertainWriteError)
+    @blueprint.answers(204, description="It is forgotten, with all addresses.")
+    @blueprint.fails(errors.RecipientNotFoundError, errors.LostRaceError, errors.UncertainWriteError)
     def delete(recipient_id: str) -> Response:
-        """Forget a recipient. What waits to be sent is not sent any more, unless it is required or urgent."""
+        """Forget a recipient. What waits to be sent is not sent any more, unless it is required or urgent.
+
+        What was refused is kept under the id, so that to register it again does not take that back.
+        """
         recipients.remove(caller().client, _id(recipient_id))
         return Response(status=204)
 

@@ -10,6 +10,8 @@ from flask.testing import FlaskClient
 from tests.unit.web.conftest import NOW, WebEnvironment, later
 from wavecom.accounts import KeyScope, hash_of
 from wavecom.core.keys import KeyRecord
+from wavecom.core.lanes import Channel
+from wavecom.core.suppressions import NewSuppression, SuppressionSource, recipient_digest, reported_by_provider
 from wavecom.web.api.representation import rfc3339
 
 PATH = "/api/recipients"
@@ -73,9 +75,12 @@ def test_to_say_all_anew_takes_back_no_choice(api: FlaskClient, environment: Web
     again = api.put(f"{PATH}/user-42", json={"email": "b@example.com", "preferences": {"bills": {"sms": True}}})
 
     assert again.status_code == 200
-    assert (again.json["phone"], again.json["pushTokens"], again.json["quietHours"]) == (None, [], None)
+    assert (again.json["phone"], again.json["quietHours"]) == (None, None)
+    # The devices are registered by apps, not by the list.
+    assert [each["token"] for each in again.json["pushTokens"]] == ["new", "old"]
+    assert api.put(f"{PATH}/user-42", json={"pushTokens": []}).json["pushTokens"] == []
     assert (again.json["isEmailVerified"], again.json["isStopped"]) == (False, True)
-    assert again.json["preferences"] == {"bills": {"sms": True}}
+    assert again.json["preferences"] == {"news": {"sms": False}, "bills": {"sms": True}}
     assert (again.json["createdAt"], again.json["updatedAt"]) == (rfc3339(NOW), rfc3339(later(60)))
 
 
@@ -90,7 +95,7 @@ def test_what_is_named_is_changed_and_the_rest_stays(api: FlaskClient) -> None:
     assert changed["preferences"] == {"news": {"email": True, "sms": False, "push": False}}
     # A new address is nobody's yet.
     assert moved["isEmailVerified"] is False
-    assert (stopped["isStopped"], stopped["preferences"]) == (True, {})
+    assert (stopped["isStopped"], stopped["preferences"]) == (True, {"news": {"sms": False, "push": False}})
 
 
 def test_a_push_token_that_is_seen_again_comes_first(api: FlaskClient, environment: WebEnvironment) -> None:
@@ -112,6 +117,70 @@ def test_a_recipient_is_forgotten(api: FlaskClient) -> None:
 
     for answer in (api.get(f"{PATH}/user-42"), api.delete(f"{PATH}/user-42"), api.patch(f"{PATH}/user-42", json={})):
         assert (answer.status_code, answer.json["code"]) == (404, "recipient_not_found")
+
+
+def test_who_is_deleted_and_registered_again_has_refused_what_he_had_refused(api: FlaskClient) -> None:
+    api.put(f"{PATH}/user-42", json=AMINA)
+    api.put(f"{PATH}/user-43", json={"isStopped": True})
+    for name in ("user-42", "user-43"):
+        assert api.delete(f"{PATH}/{name}").status_code == 204
+    assert api.get(PATH).json["items"] == []
+
+    many = [{"recipientId": "user-42", "email": "b@example.com"}, {"recipientId": "user-43"}]
+    assert api.post(PATH, json={"recipients": many}).json == {"created": 2, "updated": 0}
+
+    again = api.get(f"{PATH}/user-42").json
+    assert (again["preferences"], again["phone"], again["pushTokens"]) == ({"news": {"sms": False}}, None, [])
+    assert api.get(f"{PATH}/user-43").json["isStopped"] is True
+
+
+def test_a_device_is_of_who_registered_it_last(api: FlaskClient, environment: WebEnvironment) -> None:
+    tokens = [{"platform": "fcm", "token": "shared"}, {"platform": "fcm", "token": "own"}]
+    api.put(f"{PATH}/ada", json={"pushTokens": tokens})
+    environment.clock.advance(60)
+
+    api.put(f"{PATH}/bela", json={"pushTokens": tokens[:1]})
+    assert [each["token"] for each in api.get(f"{PATH}/ada").json["pushTokens"]] == ["own"]
+    api.post(f"{PATH}/ada/push-tokens", json=tokens[0])
+    assert api.get(f"{PATH}/bela").json["pushTokens"] == []
+    # Of one list the last, and nobody loses it.
+    many = [{"recipientId": name, "pushTokens": tokens[:1]} for name in ("cleo", "dana")]
+    api.post(PATH, json={"recipients": many})
+    assert [len(api.get(f"{PATH}/{name}").json["pushTokens"]) for name in ("ada", "cleo", "dana")] == [1, 0, 1]
+
+
+def test_a_device_that_was_gone_and_is_registered_again_is_sent_to(
+    api: FlaskClient, environment: WebEnvironment
+) -> None:
+    def gone() -> NewSuppression:
+        return reported_by_provider(
+            "fcm",
+            SuppressionSource.GONE,
+            account="default",
+            channel=Channel.PUSH,
+            recipient="phone",
+            code="UNREGISTERED",
+            job_id=None,
+            event_id=str(environment.clock.now()),
+            happened_at=environment.clock.now(),
+        )
+
+    def is_suppressed() -> bool:
+        digest = recipient_digest("default", Channel.PUSH, "phone")
+        return bool(environment.suppressions.active([digest], environment.clock.now()))
+
+    api.put(f"{PATH}/user-42", json={})
+    environment.services.suppressions.add([gone()])
+    environment.clock.advance(60)
+
+    stale = {"platform": "fcm", "token": "phone", "seenAt": "2026-03-01T00:00:00Z"}
+    api.put(f"{PATH}/user-42", json={"pushTokens": [stale]})
+    assert is_suppressed()
+    api.post(f"{PATH}/user-42/push-tokens", json={"platform": "fcm", "token": "phone"})
+    assert not is_suppressed()
+    environment.clock.advance(60)
+    environment.services.suppressions.add([gone()])
+    assert is_suppressed()
 
 
 def test_many_are_registered_at_once_and_listed_in_pages(api: FlaskClient) -> None:
@@ -141,6 +210,8 @@ def test_many_are_registered_at_once_and_listed_in_pages(api: FlaskClient) -> No
         ({"preferences": {"news": {"fax": True}}}, "/preferences/news", "wrong_type"),
         ({"pushTokens": [{"platform": "fcm"}]}, "/pushTokens/0/token", "required"),
         ({"email": None, "isEmailVerified": True}, "/isEmailVerified", "conflict"),
+        ({"isEmailVerified": True}, "/isEmailVerified", "conflict"),
+        ({"email": "b@example.com", "isPhoneVerified": True}, "/isPhoneVerified", "conflict"),
         ({"language": "de"}, "/language", "unknown_field"),
     ],
 )

@@ -11,7 +11,7 @@ from marshmallow import ValidationError, validates_schema
 
 from wavecom.core.categories import NAME_PATTERN, NAME_RULE, is_category_name
 from wavecom.core.lanes import Channel
-from wavecom.core.recipient_administration import Change, with_choices
+from wavecom.core.recipient_administration import Change, stopped, with_choices
 from wavecom.core.registered_recipients import (
     ID_PATTERN,
     ID_RULE,
@@ -147,8 +147,10 @@ class RecipientFields(BaseSchema):
         wrong: dict[str, list[FieldError]] = {}
         for address, flag in (("email", "isEmailVerified"), ("phone", "isPhoneVerified")):
             is_verified = isinstance(original, dict) and original.get(flag) is True
-            if is_verified and isinstance(original, dict) and address in original and original[address] is None:
-                wrong[flag] = [FieldError(FieldErrorCode.CONFLICT, f"must not be true where `{address}` is null")]
+            if is_verified and isinstance(original, dict) and original.get(address) is None:
+                # Else it would hold for whichever address is there by the time that it is written.
+                text = f"must not be true without `{address}`: name the address that you have made sure of"
+                wrong[flag] = [FieldError(FieldErrorCode.CONFLICT, text)]
         if wrong:
             raise ValidationError(wrong)
 
@@ -221,9 +223,10 @@ class RecipientQuery(QuerySchema):
 
 
 def replacing(fields: Mapping[str, Any]) -> Change:
-    """The change that leaves nothing of a recipient but these fields; choices stay that the fields do not name.
+    """The change that leaves nothing of a recipient but these fields; push tokens and choices they do not name stay.
 
-    A list of addresses that is sent again must not take back what its people have said no to.
+    A list of addresses that is sent again must not take back what its people have said no to, nor the devices that
+    their apps have registered.
     """
 
     def change(known: RegisteredRecipient, now: datetime) -> RegisteredRecipient:
@@ -232,6 +235,7 @@ def replacing(fields: Mapping[str, Any]) -> Change:
             recipient_id=known.recipient_id,
             created_at=known.created_at,
             updated_at=known.updated_at,
+            push_tokens=known.push_tokens,
             choices=known.choices,
             stopped_at=known.stopped_at,
             revision=known.revision,
@@ -263,7 +267,5 @@ def _with(known: RegisteredRecipient, fields: Mapping[str, Any], now: datetime) 
     if "push_tokens" in fields:
         changed = replace(changed, push_tokens=newest_tokens([token_of(each, now) for each in fields["push_tokens"]]))
     if "is_stopped" in fields:
-        stopped_at = (changed.stopped_at or now) if fields["is_stopped"] else None
-        is_new = stopped_at is not None and changed.stopped_at is None
-        changed = replace(changed, stopped_at=stopped_at, choices={} if is_new else changed.choices)
+        changed = stopped(changed, now) if fields["is_stopped"] else replace(changed, stopped_at=None)
     return with_choices(changed, fields["preferences"]) if "preferences" in fields else changed
