@@ -34,6 +34,7 @@ from wavecom.core.ports import JobFilter
 from wavecom.core.quota import Limits
 from wavecom.core.states import Status
 from wavecom.storage.mongo.audit import MongoAuditLog
+from wavecom.storage.mongo.campaign_documents import chunk_document
 from wavecom.storage.mongo.campaigns import MongoCampaignStore, MongoOutcomeCounter
 from wavecom.storage.mongo.jobs import MongoJobRepository
 
@@ -75,6 +76,7 @@ def make_chunk(begin: UploadState = UploadState(), rows: int = 3, rejected: int 
         format=RowFormat.CSV,
         header=("Mobile", "N.ame"),
         delimiter=";",
+        digest=f"{begin.digest}+",
     )
     return Chunk(
         campaign_id="c-1",
@@ -99,6 +101,12 @@ def running(store: CampaignStore, *chunks: Chunk) -> Campaign:
     assert known is not None
     assert store.change(replace(known, status=CampaignStatus.RUNNING))
     return known
+
+
+def chunk_at(store: CampaignStore, row: int) -> Chunk | None:
+    known = store.get("c-1")
+    assert known is not None
+    return store.chunk_at(known, row)
 
 
 def test_a_campaign_comes_back_as_it_was_kept_to_its_account_alone(store: CampaignStore) -> None:
@@ -161,21 +169,64 @@ def test_a_chunk_is_stored_then_counted_and_comes_back_by_its_rows(store: Campai
     assert store.add_chunk(first, NOW) == first.end
     assert store.add_chunk(second, NOW) == second.end
 
-    assert store.chunk_at("c-1", 0) == store.chunk_at("c-1", 1) == first
+    assert chunk_at(store, 0) == chunk_at(store, 1) == first
     # Row 2 was rejected.
-    assert store.chunk_at("c-1", 2) == store.chunk_at("c-1", 4) == second
-    assert store.chunk_at("c-1", 5) is None
+    assert chunk_at(store, 2) == chunk_at(store, 4) == second
+    assert chunk_at(store, 5) is None
 
 
-def test_a_chunk_that_is_there_counts_in_place_of_another_and_none_counts_twice(store: CampaignStore) -> None:
+def test_of_two_at_one_place_the_first_that_is_counted_counts_and_the_other_leaves_nothing(
+    store: CampaignStore,
+) -> None:
     store.add(make_campaign())
-    there, other = make_chunk(), make_chunk(rows=2, rejected=0)
-    other = replace(other, end=replace(other.end, offset=60))
-    store.add_chunk(there, NOW)
+    first, other = make_chunk(), make_chunk(rows=2, rejected=1)
+    other = replace(other, end=replace(other.end, digest="other"))
+    store.add_chunk(first, NOW)
 
-    assert store.add_chunk(there, NOW) == there.end
-    assert store.add_chunk(other, NOW) == there.end
-    assert store.chunk_at("c-1", 0) == there
+    assert store.add_chunk(first, NOW) == first.end
+    assert store.add_chunk(other, NOW) == first.end
+    assert chunk_at(store, 0) == first
+    second = make_chunk(first.end)
+    store.add_chunk(second, NOW)
+    assert store.add_chunk(first, NOW) == second.end
+    assert (chunk_at(store, 0), chunk_at(store, 3)) == (first, second)
+    assert [row.row for row in store.rejected("c-1").rows] == [3, 6]
+
+
+def test_rows_that_were_stored_and_never_counted_are_none(indexed_database: Database[dict[str, Any]]) -> None:
+    store = MongoCampaignStore(indexed_database)
+    store.add(make_campaign())
+    first, other = make_chunk(), make_chunk(rows=9)
+    other = replace(other, end=replace(other.end, digest="other"))
+    behind = make_chunk(first.end)
+    # As processes leave them that die before they count.
+    indexed_database["campaign_chunks"].insert_many([chunk_document(other), chunk_document(behind)])
+    store.add_chunk(first, NOW)
+
+    assert chunk_at(store, 0) == first
+    assert chunk_at(store, 3) is None
+    assert [row.row for row in store.rejected("c-1").rows] == [3]
+
+    indexed_database["campaigns"].delete_many({})
+    store.sweep_chunks(NOW, "", 9)
+    assert indexed_database["campaign_chunks"].count_documents({}) == 0
+
+
+def test_rows_of_campaigns_that_ended_or_are_gone_are_let_go_of(store: CampaignStore) -> None:
+    running(store, make_chunk())
+    for campaign_id in ("c-2", "c-3"):
+        store.add(make_campaign(campaign_id))
+        store.add_chunk(replace(make_chunk(), campaign_id=campaign_id), NOW)
+    ended = store.get("c-2")
+    assert ended is not None
+    assert store.change(replace(ended, status=CampaignStatus.CANCELLED))
+
+    assert store.sweep_chunks(NOW, "", 2) == "c-2"
+    assert store.sweep_chunks(NOW, "c-2", 2) == ""
+
+    assert store.chunk_at(ended, 0) is None
+    assert [row.row for row in store.rejected("c-2").rows] == [3]
+    assert chunk_at(store, 0) == make_chunk()
 
 
 def test_an_upload_ends_at_its_offset_alone_and_takes_no_more(store: CampaignStore) -> None:
@@ -248,12 +299,12 @@ def test_a_campaign_ends_from_the_status_before_and_leaves_what_was_rejected(sto
 
     assert not store.end("c-1", "one", CampaignStatus.CANCELLED, NOW)
     assert store.end("c-1", "one", CampaignStatus.FINISHED, later(5))
-    store.drop_chunks("c-1")
+    store.drop_chunks("c-1", NOW)
 
     found = store.get("c-1")
     assert found is not None
     assert (found.status, found.finished_at) == (CampaignStatus.FINISHED, later(5))
-    assert store.chunk_at("c-1", 0) is None
+    assert chunk_at(store, 0) is None
     assert [row.row for row in store.rejected("c-1").rows] == [3]
 
 
@@ -264,8 +315,10 @@ def test_rejected_rows_come_in_their_order_and_refused_ones_behind_them(store: C
         store.add_chunk(chunk, NOW)
         chunk = make_chunk(chunk.end)
     refused = [RejectedRow(row, 0, (RowProblem("", "not_served", "is not"),)) for row in (1, 2)]
-    store.add_refused("c-1", refused, NOW)
-    store.add_refused("c-1", refused[:1], NOW)
+    store.keep_refused("c-1", 5, refused[:1])
+    store.keep_refused("c-1", 9, refused[:1])
+    store.keep_refused("c-1", 9, [])
+    store.keep_refused("c-1", 5, refused)
     store.add(make_campaign("c-2"))
 
     rows, place = [], None

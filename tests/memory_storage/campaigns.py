@@ -11,6 +11,7 @@ from datetime import datetime
 from wavecom.core.campaigns.audit import CampaignEvent
 from wavecom.core.campaigns.model import (
     ACTIVE,
+    ENDED,
     Campaign,
     CampaignPosition,
     CampaignStatus,
@@ -40,8 +41,8 @@ class MemoryCampaignStore:
         self._leases: dict[str, tuple[str, datetime]] = {}
         self._counted_at: dict[str, datetime] = {}
         self._due_at: dict[str, datetime] = {}
-        self._chunks: dict[tuple[str, int], Chunk] = {}
-        self._refused: dict[tuple[str, int], RejectedRow] = {}
+        self._chunks: dict[tuple[str, int, str], Chunk] = {}
+        self._refused: dict[tuple[str, int], Sequence[RejectedRow]] = {}
 
     def add(self, campaign: Campaign) -> None:
         """See the port."""
@@ -80,12 +81,13 @@ class MemoryCampaignStore:
     def add_chunk(self, chunk: Chunk, now: datetime) -> UploadState:
         """See the port."""
         with self._lock:
-            there = self._chunks.setdefault((chunk.campaign_id, chunk.begin.offset), chunk)
             known = self._campaigns.get(chunk.campaign_id)
             if known is None:
                 return UploadState()
-            if known.status is CampaignStatus.UPLOADING and known.upload.offset == chunk.begin.offset:
-                known = self._set(chunk.campaign_id, upload=there.end, updated_at=now)
+            place = chunk.begin.offset, chunk.begin.digest
+            if known.status is CampaignStatus.UPLOADING and (known.upload.offset, known.upload.digest) == place:
+                self._chunks[chunk.campaign_id, chunk.begin.offset, chunk.end.digest] = chunk
+                known = self._set(chunk.campaign_id, upload=chunk.end, updated_at=now)
             return known.upload
 
     def complete_upload(self, campaign_id: str, offset: int, now: datetime) -> bool:
@@ -100,10 +102,9 @@ class MemoryCampaignStore:
             )
             return True
 
-    def chunk_at(self, campaign_id: str, row: int) -> Chunk | None:
+    def chunk_at(self, campaign: Campaign, row: int) -> Chunk | None:
         """See the port."""
-        with self._lock:
-            found = [chunk for (owner, _), chunk in sorted(self._chunks.items()) if owner == campaign_id and chunk.rows]
+        found = [chunk for chunk in self._chunks_of(campaign.campaign_id) if chunk.rows]
         return next((chunk for chunk in found if chunk.rows[-1].row >= row), None)
 
     def due(self, until: datetime, limit: int) -> Sequence[DueCampaign]:
@@ -161,17 +162,22 @@ class MemoryCampaignStore:
             if self._holder(campaign_id) == token:
                 del self._leases[campaign_id]
 
-    def add_refused(self, campaign_id: str, rows: Sequence[RejectedRow], now: datetime) -> None:
+    def keep_refused(self, campaign_id: str, step: int, rows: Sequence[RejectedRow]) -> None:
         """See the port."""
         with self._lock:
-            self._refused |= {(campaign_id, row.row): row for row in rows}
+            self._refused[campaign_id, step] = rows
 
     def rejected(self, campaign_id: str, after: str | None = None) -> RejectedPage:
         """See the port; all on one page."""
+        chunks = self._chunks_of(campaign_id)
         with self._lock:
-            chunks = [chunk for (owner, _), chunk in sorted(self._chunks.items()) if owner == campaign_id]
-            refused = [row for (owner, _), row in sorted(self._refused.items()) if owner == campaign_id]
-        return RejectedPage([*(row for chunk in chunks for row in chunk.rejected), *refused], None)
+            refused = [rows for (owner, _), rows in sorted(self._refused.items()) if owner == campaign_id]
+        rejected = [row for chunk in chunks for row in chunk.rejected]
+        return RejectedPage([*rejected, *(row for rows in refused for row in rows)], None)
+
+    def _chunks_of(self, campaign_id: str) -> list[Chunk]:
+        with self._lock:
+            return [chunk for (owner, _, _), chunk in sorted(self._chunks.items()) if owner == campaign_id]
 
     def uncounted(self, now: datetime, limit: int) -> Sequence[Campaign]:
         """See the port."""
@@ -188,11 +194,22 @@ class MemoryCampaignStore:
             else:
                 self._counted_at[campaign_id] = outcomes.at
 
-    def drop_chunks(self, campaign_id: str) -> None:
+    def drop_chunks(self, campaign_id: str, now: datetime) -> None:
         """See the port."""
         with self._lock:
             for key in [key for key in self._chunks if key[0] == campaign_id]:
                 self._chunks[key] = replace(self._chunks[key], rows=())
+
+    def sweep_chunks(self, now: datetime, after: str, limit: int) -> str:
+        """See the port."""
+        with self._lock:
+            owners = sorted({owner for owner, _, _ in self._chunks if owner > after})[:limit]
+            for owner in owners:
+                if owner not in self._campaigns:
+                    self._chunks = {key: chunk for key, chunk in self._chunks.items() if key[0] != owner}
+                elif self._campaigns[owner].status in ENDED:
+                    self.drop_chunks(owner, now)
+        return owners[-1] if len(owners) == limit else ""
 
     def _holder(self, campaign_id: str) -> str:
         return self._leases.get(campaign_id, ("", None))[0]

@@ -41,10 +41,11 @@ class PreparedRunner:
         self.close = close
 
     def round(self) -> int | None:
-        """See ``CampaignRunner.round``; outcomes are counted as well."""
+        """See ``CampaignRunner.round``; outcomes are counted as well, and what is left over is let go of."""
         self._prepare()
         moved = self._runner.round()
         self._runner.count_outcomes()
+        self._runner.sweep()
         return moved
 
 

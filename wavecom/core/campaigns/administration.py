@@ -217,7 +217,7 @@ class CampaignAdministration:
 
         campaign = self._move(CampaignAction.CANCEL, actor.name, campaign_id, account, cancelled)
         if campaign.status is _S.CANCELLED:
-            self._store.drop_chunks(campaign_id)
+            self._store.drop_chunks(campaign_id, self._clock.now())
         return campaign
 
     def _move(

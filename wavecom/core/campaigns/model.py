@@ -70,6 +70,8 @@ class UploadState:
     #: What parts its columns.
     delimiter: str = ","
     is_complete: bool = False
+    #: Of all rows before it: so two who upload other rows to the same place are told apart.
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +234,8 @@ class CampaignStore(Protocol):
     def add_chunk(self, chunk: Chunk, now: datetime) -> UploadState:
         """Store a chunk, durably, and then count it; answers where the upload stands then.
 
-        A chunk that is there already at this place is counted in its stead. Nothing is counted where the upload is not
-        at ``begin`` any more, or the campaign is not ``uploading``. May be repeated.
+        Nothing is counted where the upload is not at ``begin`` any more, or the campaign is not ``uploading``; what is
+        not counted is as if it were not there, and goes. May be repeated.
         """
         ...
 
@@ -241,8 +243,11 @@ class CampaignStore(Protocol):
         """All rows are here: the campaign is ready. False: the upload is at another offset."""
         ...
 
-    def chunk_at(self, campaign_id: str, row: int) -> Chunk | None:
-        """The chunk that holds this row, or the next one that holds a row after it; None: there is none any more."""
+    def chunk_at(self, campaign: Campaign, row: int) -> Chunk | None:
+        """The chunk that holds this row, or the next one that holds a row after it; None: there is none any more.
+
+        Of those alone that were counted in ``campaign.upload``.
+        """
         ...
 
     def due(self, until: datetime, limit: int) -> Sequence[DueCampaign]:
@@ -275,8 +280,8 @@ class CampaignStore(Protocol):
         """Let another runner take it at once."""
         ...
 
-    def add_refused(self, campaign_id: str, rows: Sequence[RejectedRow], now: datetime) -> None:
-        """Keep rows that were refused when their turn came. May be repeated."""
+    def keep_refused(self, campaign_id: str, step: int, rows: Sequence[RejectedRow]) -> None:
+        """Keep the rows that a step from row ``step`` on refused, in place of all that it had refused before."""
         ...
 
     def rejected(self, campaign_id: str, after: str | None = None) -> RejectedPage:
@@ -291,8 +296,15 @@ class CampaignStore(Protocol):
         """Keep what was counted."""
         ...
 
-    def drop_chunks(self, campaign_id: str) -> None:
-        """Let go of the rows of a campaign that has ended."""
+    def drop_chunks(self, campaign_id: str, now: datetime) -> None:
+        """Let go of the rows of a campaign that has ended; what was rejected is kept for as long as the campaign is."""
+        ...
+
+    def sweep_chunks(self, now: datetime, after: str, limit: int) -> str:
+        """Let go of the rows of up to ``limit`` campaigns that have ended or are not there any more.
+
+        Looks at campaigns in the order of their ids, behind ``after``; answers the last one, empty behind all of them.
+        """
         ...
 
 

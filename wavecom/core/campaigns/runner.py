@@ -78,6 +78,8 @@ _COUNT_REST_TIMES: Final = 20
 _LONGEST_COUNT: Final = timedelta(seconds=2)
 #: The longer ago a campaign has ended, the more seldom: what is left waits for receipts, perhaps for days.
 _COUNTS_OF_AN_AGE: Final = 100
+_SWEEP_REST: Final = timedelta(minutes=1)
+_SWEPT_AT_ONCE: Final = 50
 #: Before the retention of the first of its notifications ends.
 _COUNTED_FOR: Final = timedelta(days=20)
 
@@ -127,6 +129,8 @@ class CampaignRunner:
         self._cursors: dict[str, Cursor] = {}
         self._counted_at: dict[str, datetime] = {}
         self._counts_rest_until: datetime | None = None
+        self._swept = ""
+        self._sweep_rests_until: datetime | None = None
 
     def round(self) -> int | None:
         """One step of each campaign that has something to do; how many rows and notifications moved, None: there is no
@@ -177,6 +181,16 @@ class CampaignRunner:
             if took > _LONGEST_COUNT:
                 break
 
+    def sweep(self) -> None:
+        """Let go of rows that nothing else lets go of: their campaign is gone, or they came when it had ended.
+
+        Looks at some campaigns once a minute. Raises ``StoreError``.
+        """
+        now = self._clock.now()
+        if self._sweep_rests_until is None or self._sweep_rests_until <= now:
+            self._sweep_rests_until = now + _SWEEP_REST
+            self._swept = self._store.sweep_chunks(now, self._swept, _SWEPT_AT_ONCE)
+
     def _guarded_step(self, campaign: Campaign, now: datetime) -> int:
         try:
             return self._step(campaign, now)
@@ -221,8 +235,8 @@ class CampaignRunner:
         if queued + len(refused) < len(outcomes):
             # Nobody knows of some whether they were stored: all again, which makes none of them twice.
             raise next(outcome for outcome in outcomes if isinstance(outcome, StoreError))
-        if refused:
-            self._store.add_refused(campaign_id, refused, now)
+        # Also where there are none: a runner that died before it recorded this step may have refused some.
+        self._store.keep_refused(campaign_id, campaign.run.row, refused)
         before = campaign.run
         after = RunState(
             row=rows[-1].row + 1,
@@ -276,7 +290,7 @@ class CampaignRunner:
         chunk = self._chunk
         row = campaign.run.row
         if chunk is None or chunk.campaign_id != campaign.campaign_id or not _has(chunk, row):
-            chunk = self._chunk = self._store.chunk_at(campaign.campaign_id, row)
+            chunk = self._chunk = self._store.chunk_at(campaign, row)
         return chunk
 
     def _wait(
@@ -325,7 +339,7 @@ class CampaignRunner:
 
     def _end(self, campaign: Campaign, status: CampaignStatus) -> None:
         if self._store.end(campaign.campaign_id, self._token, status, self._clock.now()):
-            self._store.drop_chunks(campaign.campaign_id)
+            self._store.drop_chunks(campaign.campaign_id, self._clock.now())
             log.info(
                 "campaign_ended",
                 campaign_id=campaign.campaign_id,

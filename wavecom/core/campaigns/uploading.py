@@ -6,9 +6,12 @@ one chunk at most, which the client sends again: it asks for the offset, and goe
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
+
+import orjson
 
 from wavecom.core.campaigns import codec
 from wavecom.core.campaigns.mapping import RowMapping
@@ -165,10 +168,18 @@ class _Receiving:
         chunk = Chunk(
             campaign_id=self._campaign_id,
             begin=self.upload,
-            end=end,
+            end=replace(end, digest=self._digest(end.offset)),
             rows=tuple(self._rows),
             rejected=tuple(self._rejected),
         )
-        self.upload = end
+        self.upload = chunk.end
         self._rows, self._rejected, self._size = [], [], 0
         return chunk
+
+    def _digest(self, offset: int) -> str:
+        """Of all rows so far, in 128 bits: nobody can have other rows pass for them."""
+        digest = hashlib.sha256(f"{self.upload.digest} {offset}\n".encode())
+        for row in self._rows:
+            digest.update(b"%d %s\n" % (row.row, row.notification))
+        digest.update(orjson.dumps([(row.row, row.line, list(map(list, row.problems))) for row in self._rejected]))
+        return digest.hexdigest()[:32]

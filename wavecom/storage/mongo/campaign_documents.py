@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -30,8 +30,6 @@ from wavecom.core.quota import Limits
 from wavecom.core.states import Status
 from wavecom.storage.mongo.documents import Document
 
-#: Longer than any campaign that may run: what its end leaves behind goes by itself.
-_CHUNKS_KEPT: Final = KEPT + timedelta(days=90)
 #: Rows are much alike: the quickest level leaves a tenth of them.
 _LEVEL: Final = 1
 #: Before every moment: whose lease nobody has had.
@@ -138,6 +136,7 @@ def upload_document(upload: UploadState) -> Document:
         "header": list(upload.header),
         "delimiter": upload.delimiter,
         "isComplete": upload.is_complete,
+        "digest": upload.digest,
     }
 
 
@@ -153,6 +152,7 @@ def to_upload(document: Mapping[str, Any]) -> UploadState:
         header=tuple(document["header"]),
         delimiter=document["delimiter"],
         is_complete=document["isComplete"],
+        digest=document["digest"],
     )
 
 
@@ -186,11 +186,16 @@ def _to_run(document: Mapping[str, Any]) -> RunState:
 
 def chunk_id(chunk: Chunk) -> str:
     """The ``_id`` of a chunk; those of one campaign sort by their offsets."""
-    return f"{chunk.campaign_id}/{chunk.begin.offset:015}"
+    return f"{begin_id(chunk.campaign_id, chunk.begin)}{chunk.end.digest}"
 
 
-def chunk_document(chunk: Chunk, now: datetime) -> Document:
-    """A chunk. Its rows are JSON, one a line, compressed."""
+def begin_id(campaign_id: str, begin: UploadState) -> str:
+    """What the ``_id`` of each chunk of a campaign that begins there begins with."""
+    return f"{campaign_id}/{begin.offset:015}/"
+
+
+def chunk_document(chunk: Chunk) -> Document:
+    """A chunk. Its rows are JSON, one a line, compressed. It is kept until its campaign ends, however long that is."""
     lines = b"\n".join(b"%d %s" % (row.row, row.notification) for row in chunk.rows)
     return {
         "_id": chunk_id(chunk),
@@ -199,7 +204,6 @@ def chunk_document(chunk: Chunk, now: datetime) -> Document:
         "end": upload_document(chunk.end),
         "rows": zlib.compress(lines, _LEVEL),
         "lastRow": chunk.rows[-1].row if chunk.rows else -1,
-        "purgeAt": now + _CHUNKS_KEPT,
         **_rejected_fields(chunk.rejected),
     }
 
@@ -216,14 +220,13 @@ def to_chunk(document: Mapping[str, Any]) -> Chunk:
     )
 
 
-def refused_document(campaign_id: str, row: RejectedRow, now: datetime) -> Document:
-    """A row that was refused when its turn came. Sorts behind all chunks of its campaign, and is none."""
+def refused_document(campaign_id: str, step: int, rows: Sequence[RejectedRow]) -> Document:
+    """Rows that a step refused when their turn came. Sorts behind all chunks of its campaign, and is none."""
     return {
-        "_id": f"{campaign_id}/refused/{row.row:010}",
+        "_id": f"{campaign_id}/refused/{step:010}",
         "campaignId": campaign_id,
         "lastRow": -1,
-        "purgeAt": now + _CHUNKS_KEPT,
-        **_rejected_fields([row]),
+        **_rejected_fields(rows),
     }
 
 

@@ -7,6 +7,7 @@ and offset, so that there is one for each place of an upload, whoever stores it 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from pymongo.errors import DuplicateKeyError
 
 from wavecom.core.campaigns.model import (
     ACTIVE,
+    ENDED,
     KEPT,
     Campaign,
     CampaignPosition,
@@ -31,6 +33,7 @@ from wavecom.core.campaigns.model import (
 from wavecom.core.states import Status
 from wavecom.storage.mongo.campaign_documents import (
     NEVER,
+    begin_id,
     changes_of,
     chunk_document,
     chunk_id,
@@ -100,24 +103,34 @@ class MongoCampaignStore:
 
     def add_chunk(self, chunk: Chunk, now: datetime) -> UploadState:
         """See the port."""
-        end = chunk.end
         with writing():
-            try:
-                self._chunks.insert_one(chunk_document(chunk, now))
-            except DuplicateKeyError:
-                there = self._chunks.find_one({"_id": chunk_id(chunk)}, {"end": 1})
-                end = chunk.end if there is None else to_upload(there["end"])
+            with suppress(DuplicateKeyError):
+                self._chunks.insert_one(chunk_document(chunk))
             where = {
                 "_id": chunk.campaign_id,
                 "status": CampaignStatus.UPLOADING.value,
                 "upload.offset": chunk.begin.offset,
+                "upload.digest": chunk.begin.digest,
             }
-            changes = {"upload": upload_document(end), "updatedAt": now, "purgeAt": now + KEPT}
+            changes = {"upload": upload_document(chunk.end), "updatedAt": now, "purgeAt": now + KEPT}
             counted = self._campaigns.find_one_and_update(
                 where, {"$set": changes}, {"upload": 1}, return_document=ReturnDocument.AFTER
             )
-            found = counted or self._campaigns.find_one({"_id": chunk.campaign_id}, {"upload": 1})
-        return UploadState() if found is None else to_upload(found["upload"])
+            if counted is not None:
+                return to_upload(counted["upload"])
+            found = self._campaigns.find_one({"_id": chunk.campaign_id}, {"upload": 1})
+            upload = UploadState() if found is None else to_upload(found["upload"])
+            if not self._is_counted(chunk.campaign_id, chunk.end, upload):
+                self._chunks.delete_one({"_id": chunk_id(chunk)})
+        return upload
+
+    def _is_counted(self, campaign_id: str, end: UploadState, upload: UploadState) -> bool:
+        """Whether a chunk that ends there belongs to the upload: another one goes on there, or the upload does."""
+        if end.digest == upload.digest:
+            return True
+        behind = begin_id(campaign_id, end)
+        where = {"_id": {"$gt": behind, "$lt": f"{behind[:-1]}0"}, "begin.digest": end.digest, "begin.offset": {"$lt": upload.offset}}
+        return self._chunks.find_one(where, {"_id": 1}) is not None
 
     def complete_upload(self, campaign_id: str, offset: int, now: datetime) -> bool:
         """See the port."""
@@ -127,12 +140,20 @@ class MongoCampaignStore:
             found = self._campaigns.update_one(where, {"$set": changes, "$inc": {"version": 1}})
         return found.matched_count == 1
 
-    def chunk_at(self, campaign_id: str, row: int) -> Chunk | None:
+    def chunk_at(self, campaign: Campaign, row: int) -> Chunk | None:
         """See the port."""
+        upload = campaign.upload
+        where = {
+            "campaignId": campaign.campaign_id,
+            "lastRow": {"$gte": row},
+            "begin.offset": {"$lt": upload.offset},
+        }
         with reading():
-            where = {"campaignId": campaign_id, "lastRow": {"$gte": row}}
-            found = next(self._chunks.find(where).sort("lastRow", ASCENDING).limit(1), None)
-        return None if found is None else to_chunk(found)
+            # By one: of almost every place of an upload there is one chunk alone.
+            for found in self._chunks.find(where, batch_size=1).sort("lastRow", ASCENDING):
+                if self._is_counted(campaign.campaign_id, to_upload(found["end"]), upload):
+                    return to_chunk(found)
+        return None
 
     def due(self, until: datetime, limit: int) -> Sequence[DueCampaign]:
         """See the port."""
@@ -195,12 +216,14 @@ class MongoCampaignStore:
                 {"$set": {"leaseToken": "", "leaseUntil": NEVER}},
             )
 
-    def add_refused(self, campaign_id: str, rows: Sequence[RejectedRow], now: datetime) -> None:
+    def keep_refused(self, campaign_id: str, step: int, rows: Sequence[RejectedRow]) -> None:
         """See the port."""
+        document = refused_document(campaign_id, step, rows)
         with writing():
-            for row in rows:
-                document = refused_document(campaign_id, row, now)
+            if rows:
                 self._chunks.replace_one({"_id": document["_id"]}, document, upsert=True)
+            else:
+                self._chunks.delete_one({"_id": document["_id"]})
 
     def rejected(self, campaign_id: str, after: str | None = None) -> RejectedPage:
         """See the port."""
@@ -209,8 +232,15 @@ class MongoCampaignStore:
             "rejectedCount": {"$gt": 0},
         }
         with reading():
-            found = list(self._chunks.find(where, {"rejected": 1}).sort("_id", ASCENDING).limit(_PAGE))
-        rows = [row for document in found for row in to_rejected(document)]
+            campaign = self._campaigns.find_one({"_id": campaign_id}, {"upload": 1})
+            upload = UploadState() if campaign is None else to_upload(campaign["upload"])
+            found = list(self._chunks.find(where, {"rejected": 1, "end": 1}).sort("_id", ASCENDING).limit(_PAGE))
+            rows = [
+                row
+                for document in found
+                if "end" not in document or self._is_counted(campaign_id, to_upload(document["end"]), upload)
+                for row in to_rejected(document)
+            ]
         return RejectedPage(rows, found[-1]["_id"] if len(found) == _PAGE else None)
 
     def uncounted(self, now: datetime, limit: int) -> Sequence[Campaign]:
@@ -231,11 +261,31 @@ class MongoCampaignStore:
         with writing():
             self._campaigns.update_one({"_id": campaign_id}, update)
 
-    def drop_chunks(self, campaign_id: str) -> None:
+    def drop_chunks(self, campaign_id: str, now: datetime) -> None:
         """See the port."""
         with writing():
-            self._chunks.delete_many({"campaignId": campaign_id, "rejectedCount": 0})
-            self._chunks.update_many({"campaignId": campaign_id}, {"$unset": {"rows": ""}, "$set": {"lastRow": -1}})
+            # What is told of rejected rows needs their chunks' ends alone, and those of their neighbours.
+            changes = {"$unset": {"rows": ""}, "$set": {"lastRow": -1, "purgeAt": now + KEPT}}
+            self._chunks.update_many({"campaignId": campaign_id, "purgeAt": {"$exists": False}}, changes)
+
+    def sweep_chunks(self, now: datetime, after: str, limit: int) -> str:
+        """See the port."""
+        last = after
+        for _ in range(limit):
+            with reading():
+                found = self._chunks.find_one(
+                    {"_id": {"$gt": f"{last}0"}} if last else {}, {"campaignId": 1}, sort=[("_id", 1)]
+                )
+                if found is None:
+                    return ""
+                last = found["campaignId"]
+                campaign = self._campaigns.find_one({"_id": last}, {"status": 1})
+            if campaign is None:
+                with writing():
+                    self._chunks.delete_many({"campaignId": last})
+            elif campaign["status"] in ENDED:
+                self.drop_chunks(last, now)
+        return last
 
 
 class MongoOutcomeCounter:

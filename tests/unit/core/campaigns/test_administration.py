@@ -68,7 +68,7 @@ def test_one_that_was_not_started_is_cancelled_at_once_and_can_t_be_resumed() ->
     environment.upload(campaign, csv_of(*phones(2)))
 
     assert environment.administration.cancel(ADA, campaign.campaign_id, "acme").status is CampaignStatus.CANCELLED
-    assert environment.store.chunk_at(campaign.campaign_id, 0) is None
+    assert environment.store.chunk_at(campaign, 0) is None
     with pytest.raises(CampaignStatusError, match="any more"):
         environment.administration.resume(ADA, campaign.campaign_id, "acme")
 

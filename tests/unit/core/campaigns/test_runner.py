@@ -343,7 +343,7 @@ def test_a_campaign_that_waits_is_left_alone_until_its_time() -> None:
 
 def test_rows_that_are_lost_are_told_of_and_end_no_campaign(environment: CampaignEnvironment) -> None:
     campaign = environment.started(3)
-    environment.store.drop_chunks(campaign.campaign_id)
+    environment.store.drop_chunks(campaign.campaign_id, environment.clock.now())
 
     known = environment.run_to_end(campaign, 5)
 
