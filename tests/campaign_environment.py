@@ -122,6 +122,7 @@ class CampaignEnvironment:
             return (variables or {}) if templates is None else templates.get(account, name, version).source.variables
 
         self.uploads = CampaignUploads(store=self.store, clock=self.clock, find_variables=find_variables)
+        self.room = LaneRoom(self._depth, self.clock.monotonic, seconds=60)
         self.runner = self.new_runner()
 
     def all_jobs(self) -> list[Any]:
@@ -135,7 +136,7 @@ class CampaignEnvironment:
             acceptance=self.acceptance,
             jobs=self.jobs,
             writer=self._writer,
-            room=LaneRoom(self._depth, self.clock.monotonic, seconds=60),
+            room=self.room,
             counter=self.counter,
             find_recipients=self.recipients.administration.find,
             clock=self.clock,

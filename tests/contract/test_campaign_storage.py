@@ -246,10 +246,35 @@ def test_one_runner_holds_a_campaign_until_its_lease_ends_or_it_lets_go(store: C
     assert store.hold("c-1", "one", NOW, NOW + LEASE) is not None
     assert store.hold("c-1", "two", later(29), later(59)) is None
     assert store.hold("c-1", "two", later(30), later(60)) is not None
-    store.release("c-1", "one")
+    store.release("one")
     assert store.hold("c-1", "one", later(31), later(61)) is None
-    store.release("c-1", "two")
+    store.release("two")
     assert store.hold("c-1", "one", later(31), later(61)) is not None
+
+
+def test_a_campaign_is_fenced_whose_last_runner_has_not_let_go_of_it(store: CampaignStore) -> None:
+    running(store, make_chunk())
+    first = store.hold("c-1", "one", NOW, later(30))
+    store.release("one")
+    second = store.hold("c-1", "two", later(1), later(31))
+    third = store.hold("c-1", "three", later(31), later(61))
+    again = store.hold("c-1", "three", later(32), later(62))
+
+    assert [each and each.fenced_until for each in (first, second, third, again)] == [None, None, later(61), later(61)]
+
+
+def test_who_sends_rows_is_kept_once_with_the_budget(store: CampaignStore) -> None:
+    store.add(make_campaign(budgets=("b-1",)))
+    for name, budget in (("key ada", "b-1"), ("key bob", "b-2"), ("key ada", "b-1"), ("operator", None)):
+        store.note_uploader("c-1", name, budget)
+
+    found = store.get("c-1")
+    assert found is not None
+    assert (found.uploaded_by, found.budgets) == (("key ada", "key bob", "operator"), ("b-1", "b-2"))
+    assert store.change(replace(found, uploaded_by=(), budgets=(), cancelled_by="key bob"))
+    kept = store.get("c-1")
+    assert kept is not None
+    assert (kept.uploaded_by, kept.budgets, kept.cancelled_by) == (found.uploaded_by, found.budgets, "key bob")
 
 
 def test_only_who_holds_it_records_progress_and_only_from_where_it_was(store: CampaignStore) -> None:

@@ -73,6 +73,9 @@ class MemoryCampaignStore:
                 upload=known.upload,
                 run=known.run,
                 outcomes=known.outcomes,
+                uploaded_by=known.uploaded_by,
+                budgets=known.budgets,
+                fenced_until=known.fenced_until,
                 version=known.version + 1,
             )
             self._due_at[campaign.campaign_id] = campaign.updated_at
@@ -89,6 +92,14 @@ class MemoryCampaignStore:
                 self._chunks[chunk.campaign_id, chunk.begin.offset, chunk.end.digest] = chunk
                 known = self._set(chunk.campaign_id, upload=chunk.end, updated_at=now)
             return known.upload
+
+    def note_uploader(self, campaign_id: str, name: str, budget: str | None) -> None:
+        """See the port."""
+        with self._lock:
+            known = self._campaigns[campaign_id]
+            names = dict.fromkeys((*known.uploaded_by, name))
+            budgets = dict.fromkeys((*known.budgets, *(() if budget is None else (budget,))))
+            self._set(campaign_id, uploaded_by=tuple(names), budgets=tuple(budgets))
 
     def complete_upload(self, campaign_id: str, offset: int, now: datetime) -> bool:
         """See the port."""
@@ -130,6 +141,8 @@ class MemoryCampaignStore:
             holder, ends = self._leases.get(campaign_id, ("", now))
             if known is None or known.status not in ACTIVE or (holder != token and ends > now):
                 return None
+            if holder not in {"", token}:
+                known = self._set(campaign_id, fenced_until=until)
             self._leases[campaign_id] = token, until
             self._due_at[campaign_id] = now
             return known
@@ -156,11 +169,10 @@ class MemoryCampaignStore:
             self._set(campaign_id, status=status, finished_at=now, updated_at=now, run=run, version=known.version + 1)
             return True
 
-    def release(self, campaign_id: str, token: str) -> None:
+    def release(self, token: str) -> None:
         """See the port."""
         with self._lock:
-            if self._holder(campaign_id) == token:
-                del self._leases[campaign_id]
+            self._leases = {each: lease for each, lease in self._leases.items() if lease[0] != token}
 
     def keep_refused(self, campaign_id: str, step: int, rows: Sequence[RejectedRow]) -> None:
         """See the port."""

@@ -30,15 +30,25 @@ log = structlog.get_logger()
 
 #: How soon a campaign's turn comes again that had nothing to send: a pause, a cancellation and a pace go by it.
 _REST_SECONDS = 0.2
+#: How long the end of the process waits for a step.
+_END_SECONDS = 5.0
 
 
 class PreparedRunner:
-    """A runner, and what it must have read before each round. ``close`` ends its connections."""
+    """A runner, and what it must have read before each round."""
 
     def __init__(self, runner: CampaignRunner, prepare: Callable[[], None], close: Callable[[], None]) -> None:
         self._runner = runner
         self._prepare = prepare
-        self.close = close
+        self._close = close
+
+    def close(self) -> None:
+        """Let others take what it holds, and end its connections."""
+        try:
+            self._runner.release()
+        except StoreError as error:
+            log.warning("campaigns_store_away", error=type(error).__name__)
+        self._close()
 
     def round(self) -> int | None:
         """See ``CampaignRunner.round``; outcomes are counted as well, and what is left over is let go of."""
@@ -101,21 +111,31 @@ class CampaignLoop:
         self._stopping = stopping
         self._is_held = is_held
         self._is_running = threading.Lock()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
         """See to it that the thread runs. To be called once a second."""
         # What an older copy of the store holds as not sent was sent before.
         if self._is_held() or not self._is_running.acquire(blocking=False):
             return
-        threading.Thread(target=self._run, name="campaigns", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="campaigns", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Let go of campaigns and connections, once the thread has ended."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join(_END_SECONDS)
+            if self._thread.is_alive():
+                # It has a step to end; its campaigns are others' when its leases are over.
+                log.warning("campaigns_still_running")
+                return
         self._runner.close()
 
     def _run(self) -> None:
         try:
-            while not self._stopping.is_set() and not self._is_held():
+            while not (self._stopping.is_set() or self._closing.is_set() or self._is_held()):
                 moved = self._runner.round()
                 if moved is None:
                     return

@@ -130,7 +130,8 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
     events = EventServices(
         settings, database, clock, delivering.transport, delivering.stopping.is_set, submission.accept, recorder
     )
-    campaigns = runner_of(foundation, writer, tracing)
+    runner = runner_of(foundation, writer, tracing)
+    campaigns = CampaignLoop(runner, delivering.stopping, lambda: foundation.store_guard.is_held)
     # Steps record events where the account uses them, as whatever it sends does.
     event_accounts = EventAccounts(MongoEventAccountStore(database))
     fallbacks = following_of(
@@ -181,7 +182,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
             settings, foundation.config, database, counter=receipt_counter, clock=clock
         ),
         events=events,
-        campaigns=CampaignLoop(campaigns, delivering.stopping, lambda: foundation.store_guard.is_held),
+        campaigns=campaigns,
         fallbacks=fallbacks,
         queue_sampler=delivery_metrics.QueueSampler(
             lambda: [*topology.partitions_by_queue(queues.layout).values(), [topology.DEAD_QUEUE]],

@@ -114,8 +114,9 @@ class CampaignAdministration:
             created_at=now,
             updated_at=now,
             created_by=actor.name,
+            budgets=() if actor.budget is None else (actor.budget,),
         )
-        self._note(CampaignAction.CREATE, actor.name, campaign)
+        self._note(CampaignAction.CREATE, actor.name, campaign, self._new_id())
         self._store.add(campaign)
         return campaign
 
@@ -173,19 +174,29 @@ class CampaignAdministration:
                 return None
             if known.status is not _S.AWAITING_APPROVAL:
                 raise _not_allowed(known, "approved")
-            if not self.may_approve(actor.name, known):
+            if not self.may_approve(actor, known):
                 raise ForbiddenError(
-                    f"A campaign of {self.approval_rows} rows or more is approved by somebody else than who made or "
-                    "started it: another key of the same client with the scope manage, or an operator."
+                    f"A campaign of {self.approval_rows} rows or more is approved by somebody else than who made it, "
+                    "uploaded rows or started it: an operator, or a key of the same client with the scope manage that "
+                    "was not made by one of theirs."
                 )
             return replace(known, status=_S.RUNNING, approved_by=actor.name)
 
         return self._move(CampaignAction.APPROVE, actor.name, campaign_id, account, approved)
 
     @staticmethod
-    def may_approve(actor: str, campaign: Campaign) -> bool:
-        """Whether ``actor`` is a second person for it."""
-        return actor not in {campaign.created_by, campaign.started_by}
+    def may_approve(actor: Actor, campaign: Campaign) -> bool:
+        """Whether ``actor`` is a second person for it. Keys that share a budget were made by one another."""
+        if actor.name in {campaign.created_by, campaign.started_by, *campaign.uploaded_by}:
+            return False
+        return actor.budget is None or actor.budget not in {campaign.budget, *campaign.budgets}
+
+    def note_upload(self, actor: Actor, campaign: Campaign) -> None:
+        """Note who sends rows of it, before the first of them is taken; later ones of the same are no news."""
+        if actor.name in campaign.uploaded_by or campaign.status is not _S.UPLOADING:
+            return
+        self._note(CampaignAction.UPLOAD, actor.name, campaign, self._new_id())
+        self._store.note_uploader(campaign.campaign_id, actor.name, actor.budget)
 
     def pause(self, actor: Actor, campaign_id: str, account: str | None) -> Campaign:
         """Send no further row, within about a second. What became a notification by then goes its way."""
@@ -208,12 +219,10 @@ class CampaignAdministration:
         def cancelled(known: Campaign) -> Campaign | None:
             if known.status in {_S.CANCELLING, _S.CANCELLED}:
                 return None
-            if known.status is _S.FINISHED:
-                # All of its rows are notifications; those that wait can be cancelled all the same.
-                return replace(known, status=_S.CANCELLING)
-            if known.status in {_S.RUNNING, _S.PAUSED}:
-                return replace(known, status=_S.CANCELLING)
-            return replace(known, status=_S.CANCELLED, finished_at=self._clock.now())
+            if known.status in {_S.RUNNING, _S.PAUSED, _S.FINISHED}:
+                # Of one that is finished all rows are notifications; those that wait can be cancelled all the same.
+                return replace(known, status=_S.CANCELLING, cancelled_by=actor.name)
+            return replace(known, status=_S.CANCELLED, cancelled_by=actor.name, finished_at=self._clock.now())
 
         campaign = self._move(CampaignAction.CANCEL, actor.name, campaign_id, account, cancelled)
         if campaign.status is _S.CANCELLED:
@@ -228,21 +237,23 @@ class CampaignAdministration:
         account: str | None,
         moved: Callable[[Campaign], Campaign | None],
     ) -> Campaign:
+        # One entry, however often the race is lost.
+        event_id = self._new_id()
         for _ in range(_TRIES):
             known = self.get(campaign_id, account)
             wanted = moved(known)
             if wanted is None:
                 return known
             wanted = replace(wanted, updated_at=self._clock.now())
-            self._note(action, actor, wanted)
+            self._note(action, actor, wanted, event_id)
             if self._store.change(wanted):
                 return replace(wanted, version=wanted.version + 1)
         raise LostRaceError(f"The campaign {campaign_id} kept changing; ask again.")
 
-    def _note(self, action: CampaignAction, actor: str, campaign: Campaign) -> None:
+    def _note(self, action: CampaignAction, actor: str, campaign: Campaign, event_id: str) -> None:
         details = {"campaignName": campaign.name, "rows": campaign.upload.rows}
         event = CampaignEvent(
-            self._new_id(), action, actor, self._clock.now(), campaign.account, campaign.campaign_id, details
+            event_id, action, actor, self._clock.now(), campaign.account, campaign.campaign_id, details
         )
         self._audit.record_campaign_event(event)
         log.info(

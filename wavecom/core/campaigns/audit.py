@@ -13,6 +13,7 @@ class CampaignAction(StrEnum):
     """What somebody did to a campaign: the ``action`` of an audit entry."""
 
     CREATE = "create_campaign"
+    UPLOAD = "upload_campaign_rows"
     START = "start_campaign"
     APPROVE = "approve_campaign"
     PAUSE = "pause_campaign"

@@ -129,10 +129,17 @@ class Campaign:
     started_at: datetime | None = None
     started_by: str | None = None
     approved_by: str | None = None
+    cancelled_by: str | None = None
+    #: Who sent rows of it, in the order in which they began.
+    uploaded_by: tuple[str, ...] = ()
+    #: Of whom keys share one (``core/quota``) is one person: the budgets of who made it and who sent rows.
+    budgets: tuple[str, ...] = ()
     finished_at: datetime | None = None
     #: What its notifications are held against: the budget and limits of the key that started it (``core/quota``).
     budget: str | None = None
     limits: Limits = UNLIMITED
+    #: Until then a runner that held it before the one of now may still store notifications that it had begun to make.
+    fenced_until: datetime | None = None
     #: The number of its changes by people: compare-and-set goes by it.
     version: int = 0
 
@@ -239,6 +246,10 @@ class CampaignStore(Protocol):
         """
         ...
 
+    def note_uploader(self, campaign_id: str, name: str, budget: str | None) -> None:
+        """Keep who sends rows of it, and the budget of theirs. May be repeated."""
+        ...
+
     def complete_upload(self, campaign_id: str, offset: int, now: datetime) -> bool:
         """All rows are here: the campaign is ready. False: the upload is at another offset."""
         ...
@@ -264,7 +275,8 @@ class CampaignStore(Protocol):
     def hold(self, campaign_id: str, token: str, now: datetime, until: datetime) -> Campaign | None:
         """Take the campaign for one runner until then, if no other holds it and it is active; renews a hold.
 
-        Its next turn comes behind those of all that wait for theirs ``now``.
+        Its next turn comes behind those of all that wait for theirs ``now``. Where the hold of another has run out, the
+        campaign is fenced until ``until``.
         """
         ...
 
@@ -276,8 +288,8 @@ class CampaignStore(Protocol):
         """Record that a campaign that this runner holds has come to its end, if it is still active."""
         ...
 
-    def release(self, campaign_id: str, token: str) -> None:
-        """Let another runner take it at once."""
+    def release(self, token: str) -> None:
+        """Let other runners take at once what this one holds: it stores nothing more."""
         ...
 
     def keep_refused(self, campaign_id: str, step: int, rows: Sequence[RejectedRow]) -> None:

@@ -27,13 +27,14 @@ from wavecom.core.campaigns.model import (
     RejectedRow,
     RowProblem,
     RunState,
+    StoredRow,
 )
 from wavecom.core.campaigns.pacing import LARGEST_STEP, CampaignHold, leave, used_until
 from wavecom.core.engine import CancelRequested, Policy, decide
 from wavecom.core.lanes import Lane, Priority
 from wavecom.core.new_notification import NewNotification
 from wavecom.core.ports import Clock, Cursor, JobFilter, JobRepository
-from wavecom.core.states import FINAL
+from wavecom.core.states import FINAL, Status
 from wavecom.core.submission import Accepted, SubmissionResult
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import (
@@ -125,8 +126,9 @@ class CampaignRunner:
         self._step_rows = LARGEST_STEP
         #: The chunk that was read last, of which a step may have left some.
         self._chunk: Chunk | None = None
-        #: How far cancelling has come.
+        #: How far cancelling has come, and whether nothing was there to be cancelled until then.
         self._cursors: dict[str, Cursor] = {}
+        self._clean: dict[str, bool] = {}
         self._counted_at: dict[str, datetime] = {}
         self._counts_rest_until: datetime | None = None
         self._swept = ""
@@ -181,6 +183,10 @@ class CampaignRunner:
             if took > _LONGEST_COUNT:
                 break
 
+    def release(self) -> None:
+        """Let other runners take at once what this one holds. Raises ``StoreError``."""
+        self._store.release(self._token)
+
     def sweep(self) -> None:
         """Let go of rows that nothing else lets go of: their campaign is gone, or they came when it had ended.
 
@@ -220,8 +226,15 @@ class CampaignRunner:
         began = self._clock.monotonic()
         rows = [row for row in chunk.rows if row.row >= campaign.run.row][: min(allowed.rows, self._step_rows)]
         notifications = codec.decode(campaign, rows, now, self._find_recipients)
+        if self._clock.now() - now > LEASE / 2:
+            # What is stored late may be stored after another runner has ended the campaign.
+            log.warning("campaign_waits", campaign_id=campaign_id, error="slow")
+            return 0
+        made = self._made(campaign, rows, notifications)
         try:
-            outcomes = self._accept(campaign, notifications)
+            outcomes = self._accept(
+                campaign, [earlier or new for new, earlier in zip(notifications, made, strict=True)]
+            )
         except RateLimitedError as error:
             ends = now + timedelta(seconds=error.retry_after_seconds)
             return self._wait(campaign, campaign.run.paced_until, CampaignHold.QUOTA, ends)
@@ -245,7 +258,9 @@ class CampaignRunner:
             paced_until=used_until(campaign, allowed, len(rows)),
         )
         self._fit_step(self._clock.monotonic() - began, len(rows))
-        self._room.add(queue, queued)
+        # One that waits for its recipient's hours, or was there before, enters no queue now.
+        entered = [outcome for outcome in outcomes if isinstance(outcome, Accepted) and not outcome.is_replay]
+        self._room.add(queue, sum(outcome.job.status is Status.QUEUED for outcome in entered))
         self._store.advance(campaign_id, self._token, before, after, self._clock.now())
         return len(rows)
 
@@ -256,8 +271,24 @@ class CampaignRunner:
         elif seconds < _LONG_STEP_SECONDS / 4 and rows >= self._step_rows:
             self._step_rows = min(LARGEST_STEP, 2 * self._step_rows)
 
+    def _made(
+        self,
+        campaign: Campaign,
+        rows: Sequence[StoredRow],
+        notifications: Sequence[NewNotification | InvalidRequestError],
+    ) -> list[Accepted | None]:
+        """What an earlier runner made of those that are wrong by now: such a row is a notification, and not refused."""
+        keys = {
+            index: codec.row_key(campaign.campaign_id, rows[index].row)
+            for index, new in enumerate(notifications)
+            if not isinstance(new, NewNotification)
+        }
+        jobs = self._jobs.by_idempotency_key(campaign.account, list(keys.values())) if keys else {}
+        found = [jobs.get(keys.get(index, "")) for index in range(len(rows))]
+        return [None if job is None else Accepted(job, is_replay=True) for job in found]
+
     def _accept(
-        self, campaign: Campaign, notifications: Sequence[NewNotification | InvalidRequestError]
+        self, campaign: Campaign, notifications: Sequence[NewNotification | Accepted | InvalidRequestError]
     ) -> list[SubmissionResult]:
         """What became of the first of these, of as many as the quota has room for. Raises ``RateLimitedError``."""
         right = [new for new in notifications if isinstance(new, NewNotification)]
@@ -265,7 +296,7 @@ class CampaignRunner:
         found = iter(accepted)
         outcomes: list[SubmissionResult] = []
         for new in notifications:
-            outcome = next(found, None) if isinstance(new, NewNotification) else new
+            outcome: SubmissionResult | None = next(found, None) if isinstance(new, NewNotification) else new
             if outcome is None:
                 break
             outcomes.append(outcome)
@@ -315,7 +346,7 @@ class CampaignRunner:
         campaign_id = campaign.campaign_id
         where = waiting(JobFilter(client=campaign.account, campaign=campaign_id))
         page = self._jobs.search(where, _CANCELLED_AT_ONCE, self._cursors.get(campaign_id))
-        event = CancelRequested(campaign.started_by or campaign.created_by)
+        event = CancelRequested(campaign.cancelled_by or campaign.created_by)
         now = self._clock.now()
         transitions = []
         for job in page.jobs:
@@ -326,10 +357,19 @@ class CampaignRunner:
             if transition is not None:
                 transitions.append(transition)
         self._writer.write(transitions)
+        is_clean = self._clean.get(campaign_id, True) and not transitions
         if page.next is not None:
-            self._cursors[campaign_id] = page.next
+            self._cursors[campaign_id], self._clean[campaign_id] = page.next, is_clean
             return len(page.jobs)
         self._cursors.pop(campaign_id, None)
+        self._clean.pop(campaign_id, None)
+        if not is_clean:
+            # Once more from the beginning: one may have lost a race, or have come since.
+            return len(page.jobs)
+        if campaign.fenced_until is not None and now < campaign.fenced_until:
+            # What another runner had begun to store may still come.
+            self._store.rest(campaign, self._token, min(campaign.fenced_until, now + _SOON))
+            return 0
         # A runner that died may have made some that it had not recorded.
         queued = sum(self._counter.count(campaign_id).values())
         run = campaign.run

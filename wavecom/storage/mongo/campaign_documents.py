@@ -66,6 +66,9 @@ def document_of(campaign: Campaign) -> Document:
         "version": campaign.version,
         "leaseToken": "",
         "leaseUntil": NEVER,
+        "fencedUntil": None,
+        "uploadedBy": list(campaign.uploaded_by),
+        "budgets": list(campaign.budgets),
     } | changes_of(campaign)
 
 
@@ -78,6 +81,7 @@ def changes_of(campaign: Campaign) -> Document:
         "startedAt": campaign.started_at,
         "startedBy": campaign.started_by,
         "approvedBy": campaign.approved_by,
+        "cancelledBy": campaign.cancelled_by,
         "finishedAt": campaign.finished_at,
         "budget": campaign.budget,
         "ratePerSecond": campaign.limits.rate_per_second,
@@ -118,6 +122,10 @@ def to_campaign(document: Mapping[str, Any]) -> Campaign:
         started_at=document["startedAt"],
         started_by=document["startedBy"],
         approved_by=document["approvedBy"],
+        cancelled_by=document["cancelledBy"],
+        uploaded_by=tuple(document["uploadedBy"]),
+        budgets=tuple(document["budgets"]),
+        fenced_until=document["fencedUntil"],
         finished_at=document["finishedAt"],
         budget=document["budget"],
         limits=Limits(document["ratePerSecond"], document["dailyQuota"]),

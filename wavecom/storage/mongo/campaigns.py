@@ -129,8 +129,18 @@ class MongoCampaignStore:
         if end.digest == upload.digest:
             return True
         behind = begin_id(campaign_id, end)
-        where = {"_id": {"$gt": behind, "$lt": f"{behind[:-1]}0"}, "begin.digest": end.digest, "begin.offset": {"$lt": upload.offset}}
+        where = {
+            "_id": {"$gt": behind, "$lt": f"{behind[:-1]}0"},
+            "begin.digest": end.digest,
+            "begin.offset": {"$lt": upload.offset},
+        }
         return self._chunks.find_one(where, {"_id": 1}) is not None
+
+    def note_uploader(self, campaign_id: str, name: str, budget: str | None) -> None:
+        """See the port."""
+        added = {"uploadedBy": name} | ({} if budget is None else {"budgets": budget})
+        with writing():
+            self._campaigns.update_one({"_id": campaign_id}, {"$addToSet": added})
 
     def complete_upload(self, campaign_id: str, offset: int, now: datetime) -> bool:
         """See the port."""
@@ -173,10 +183,15 @@ class MongoCampaignStore:
         """See the port."""
         where: Document = {"_id": campaign_id, "status": {"$in": _ACTIVE}}
         lease = {"leaseToken": token, "leaseUntil": until, "dueAt": now}
+        ways: list[tuple[Document, Document]] = [
+            ({"leaseToken": token}, lease),
+            ({"leaseToken": ""}, lease),
+            ({"leaseUntil": {"$lte": now}}, lease | {"fencedUntil": until}),
+        ]
         with writing():
-            for mine in ({"leaseToken": token}, {"leaseUntil": {"$lte": now}}):
+            for free, changes in ways:
                 found = self._campaigns.find_one_and_update(
-                    where | mine, {"$set": lease}, return_document=ReturnDocument.AFTER
+                    where | free, {"$set": changes}, return_document=ReturnDocument.AFTER
                 )
                 if found is not None:
                     return to_campaign(found)
@@ -208,11 +223,11 @@ class MongoCampaignStore:
             found = self._campaigns.update_one(where, {"$set": changes, "$inc": {"version": 1}})
         return found.matched_count == 1
 
-    def release(self, campaign_id: str, token: str) -> None:
+    def release(self, token: str) -> None:
         """See the port."""
         with writing():
-            self._campaigns.update_one(
-                {"_id": campaign_id, "leaseToken": token},
+            self._campaigns.update_many(
+                {"status": {"$in": _ACTIVE}, "leaseToken": token},
                 {"$set": {"leaseToken": "", "leaseUntil": NEVER}},
             )
 

@@ -12,7 +12,19 @@ from wavecom.errors import CampaignNotFoundError
 from wavecom.web.api.declarations import Parameter
 from wavecom.web.api.hours import WINDOW, windows_json
 from wavecom.web.api.representation import rfc3339
-from wavecom.web.api.shapes import Shape, anything, boolean, enum, integer, nullable, record, text, timestamp, uuid
+from wavecom.web.api.shapes import (
+    Shape,
+    anything,
+    array,
+    boolean,
+    enum,
+    integer,
+    nullable,
+    record,
+    text,
+    timestamp,
+    uuid,
+)
 
 _ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 CAMPAIGN_ID = Parameter(
@@ -64,12 +76,14 @@ CAMPAIGN = record(
         "timeZone": nullable(text("by whose clocks the window goes")),
         "upload": UPLOAD,
         "counts": _COUNTS,
-        "needsApproval": boolean("somebody else than who made and started it has to agree"),
+        "needsApproval": boolean("somebody else than who made, uploaded and started it has to agree"),
         "createdAt": timestamp(),
         "createdBy": text("a key or an operator"),
+        "uploadedBy": array(text(), "who sent rows"),
         "startedAt": nullable(timestamp()),
         "startedBy": nullable(text()),
         "approvedBy": nullable(text()),
+        "cancelledBy": nullable(text()),
         "finishedAt": nullable(timestamp("when it was finished or cancelled")),
     },
 )
@@ -107,9 +121,11 @@ EXAMPLE: dict[str, Any] = {
     "needsApproval": False,
     "createdAt": "2026-03-14T09:26:53.589Z",
     "createdBy": "key 5f0c9d2e7a1b4c6d8e3f0a9b8c7d6e5f",
+    "uploadedBy": ["key 5f0c9d2e7a1b4c6d8e3f0a9b8c7d6e5f"],
     "startedAt": "2026-03-14T09:27:53.589Z",
     "startedBy": "key 5f0c9d2e7a1b4c6d8e3f0a9b8c7d6e5f",
     "approvedBy": None,
+    "cancelledBy": None,
     "finishedAt": None,
 }
 
@@ -125,8 +141,8 @@ def represented(campaign: Campaign) -> dict[str, Any]:
         "campaignId": campaign.campaign_id,
         "name": campaign.name,
         "status": campaign.status.value,
-        "waitsFor": run.waits_for or None,
-        "waitsUntil": moment(run.waits_until),
+        "waitsFor": (run.waits_for or None) if campaign.status is CampaignStatus.RUNNING else None,
+        "waitsUntil": moment(run.waits_until) if campaign.status is CampaignStatus.RUNNING else None,
         "notification": campaign.notification
         if campaign.ttl_seconds is None
         else {**campaign.notification, "ttlSeconds": campaign.ttl_seconds},
@@ -148,9 +164,11 @@ def represented(campaign: Campaign) -> dict[str, Any]:
         "needsApproval": campaign.status is CampaignStatus.AWAITING_APPROVAL,
         "createdAt": rfc3339(campaign.created_at),
         "createdBy": campaign.created_by,
+        "uploadedBy": list(campaign.uploaded_by),
         "startedAt": moment(campaign.started_at),
         "startedBy": campaign.started_by,
         "approvedBy": campaign.approved_by,
+        "cancelledBy": campaign.cancelled_by,
         "finishedAt": moment(campaign.finished_at),
     }
 

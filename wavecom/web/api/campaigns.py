@@ -136,6 +136,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         """
         campaign = _own(campaign_id)
         actor = caller()
+        campaigns.note_upload(actor, campaign)
         state = services.campaign_uploads.receive(
             campaign,
             upload_offset(),

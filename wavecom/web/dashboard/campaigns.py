@@ -148,17 +148,20 @@ def add_campaign() -> Redirect | str | tuple[str, int]:
     if request.method == "GET":
         return render_template("dashboard/campaign_new.html", form=form)
     made: Campaign | None = None
+    is_whole = False
     try:
         actor = _actor(form)
         made = _administration().create(actor, _SCHEMA.load(_body(form)))
         _upload(actor, made)
+        is_whole = True
     except ValidationError as error:
         return _refused(form, problems(error))
     except InvalidRequestError as error:
-        if made is not None:
-            # Of a file that can't be read nothing is to be left.
-            _administration().cancel(actor, made.campaign_id, actor.client)
         return _refused(form, list(error.problems))
+    finally:
+        if made is not None and not is_whole:
+            # Of a file that can't be read, or did not come whole, nothing is to be left.
+            _administration().cancel(actor, made.campaign_id, actor.client)
     flash("Its rows are here. Look at what was rejected, then start it.", "good")
     return redirect(url_for("dashboard.campaign", campaign_id=made.campaign_id), 303)
 
@@ -201,7 +204,7 @@ def _context(campaign_id: str) -> dict[str, Any]:
     return {
         "campaign": known,
         "is_over": known.finished_at is not None and known.outcomes.is_last,
-        "may_approve": _administration().may_approve(viewer().actor.name, known),
+        "may_approve": _administration().may_approve(replace(viewer().actor, client=known.account), known),
         "statuses": CampaignStatus,
     }
 
@@ -247,6 +250,7 @@ def _upload(actor: Actor, made: Campaign) -> None:
         raise InvalidRequestError([Problem("/rows", "is missing; choose a file of recipients", "required")])
     is_json = file.filename.lower().endswith((".ndjson", ".jsonl", ".json"))
     services = pages().services
+    services.campaigns.note_upload(actor, made)
     services.campaign_uploads.receive(
         made,
         0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -28,6 +29,22 @@ def test_from_the_threshold_on_somebody_else_approves() -> None:
 
     assert len(environment.all_jobs()) == 3
     assert [event.action for event in environment.audit.events][-1] is CampaignAction.APPROVE
+
+
+def test_who_uploaded_rows_or_has_a_key_made_by_theirs_is_no_second_person() -> None:
+    environment = CampaignEnvironment(approval_rows=3)
+    administration, campaign = environment.administration, environment.create()
+    administration.note_upload(BOB, campaign)
+    administration.note_upload(BOB, environment.now(campaign))
+    environment.upload(campaign, csv_of(*phones(3)))
+    administration.start(ADA, campaign.campaign_id, "acme")
+    another = replace(BOB, name="key carol", budget="carol")
+
+    for actor in (BOB, replace(ADA, name="key second of ada"), replace(BOB, name="key second of bob")):
+        with pytest.raises(ForbiddenError):
+            administration.approve(actor, campaign.campaign_id, "acme")
+    assert administration.approve(another, campaign.campaign_id, "acme").approved_by == "key carol"
+    assert [event.actor for event in environment.audit.events if event.action is CampaignAction.UPLOAD] == [BOB.name]
 
 
 def test_below_the_threshold_nobody_need() -> None:

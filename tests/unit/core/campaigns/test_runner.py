@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.campaign_environment import ADA, CampaignEnvironment, csv_of, phones
+from tests.campaign_environment import ADA, BOB, CampaignEnvironment, csv_of, phones
 from tests.memory_storage import MemoryCampaignStore
 from wavecom.core.campaigns.lane_room import LaneRoom
 from wavecom.core.campaigns.model import CampaignStatus
@@ -366,3 +366,61 @@ def test_one_campaign_that_can_t_be_counted_keeps_no_other_from_it(environment: 
         environment.runner.count_outcomes()
 
     assert environment.now(other).outcomes.by_status == {Status.QUEUED: 1}
+
+
+def test_a_runner_that_wakes_late_stores_nothing_of_its_step(environment: CampaignEnvironment) -> None:
+    campaign = environment.started(3)
+    chunk_at = environment.store.chunk_at
+
+    def slow(*args: Any) -> Any:
+        environment.fake_clock.advance(LEASE.total_seconds() + 1)
+        environment.store.chunk_at = chunk_at  # type: ignore[method-assign]
+        other = environment.new_runner("runner-2")
+        environment.administration.cancel(BOB, campaign.campaign_id, "acme")
+        other.round()
+        return chunk_at(*args)
+
+    environment.store.chunk_at = slow  # type: ignore[method-assign]
+
+    environment.runner.round()
+
+    assert environment.all_jobs() == []
+
+
+def test_a_campaign_is_not_cancelled_before_what_another_runner_may_still_store(
+    environment: CampaignEnvironment,
+) -> None:
+    campaign = environment.started(3)
+    insert = environment.jobs.insert
+
+    def stuck(jobs: Any) -> Any:
+        environment.jobs.insert = insert  # type: ignore[method-assign]
+        environment.fake_clock.advance(LEASE.total_seconds() + 1)
+        environment.administration.cancel(BOB, campaign.campaign_id, "acme")
+        environment.runner = environment.new_runner("runner-2")
+        environment.runner.round()
+        assert environment.now(campaign).status is CampaignStatus.CANCELLING
+        return insert(jobs)
+
+    environment.jobs.insert = stuck  # type: ignore[method-assign]
+
+    environment.runner.round()
+    ended = environment.run_to_end(campaign)
+
+    assert (ended.status, ended.run.queued) == (CampaignStatus.CANCELLED, 3)
+    assert {job.status for job in environment.all_jobs()} == {Status.CANCELLED}
+    assert {job.logs[-1].by for job in environment.all_jobs()} == {BOB.name}
+
+
+def test_a_notification_that_is_held_or_was_there_takes_no_room_in_the_queue(environment: CampaignEnvironment) -> None:
+    added = []
+    environment.room.add = lambda _queue, count: added.append(count)  # type: ignore[method-assign]
+    environment.started(3)
+    advance = environment.store.advance
+    environment.store.advance = lambda *_: False  # type: ignore[method-assign]
+    environment.runner.round()
+    environment.store.advance = advance  # type: ignore[method-assign]
+
+    environment.runner.round()
+
+    assert added == [3, 0]

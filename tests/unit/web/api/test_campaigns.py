@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.unit.web.conftest import WebEnvironment, make_environment
+from wavecom.accounts import Administrator, KeyScope
 from wavecom.core.lanes import Priority
 from wavecom.settings import Settings
 
@@ -146,8 +147,23 @@ def test_a_large_campaign_is_not_approved_by_who_started_it() -> None:
 
     assert (started["status"], started["needsApproval"]) == ("awaitingApproval", True)
     assert api.post(f"{path}/approve").status_code == 403
-    second = api.post("/api/keys", json={"name": "second", "scopes": ["manage"]}).json["key"]
+    its_own = api.post("/api/keys", json={"name": "second", "scopes": ["manage"]}).json["key"]
+    assert environment.client(its_own).post(f"{path}/approve").status_code == 403
+    operator, keys = Administrator("operator"), environment.services.key_administration
+    second = keys.create(
+        operator,
+        client=keys.list(operator)[0].client,
+        name="third",
+        scopes=frozenset({KeyScope.MANAGE}),
+        is_live=True,
+    ).key
     assert environment.client(second).post(f"{path}/approve").json["status"] == "running"
+    assert [event.action.value for event in environment.campaigns.audit.events] == [
+        "create_campaign",
+        "upload_campaign_rows",
+        "start_campaign",
+        "approve_campaign",
+    ]
 
 
 def test_pause_resume_and_cancel_say_how_the_campaign_stands(api: FlaskClient) -> None:
