@@ -89,7 +89,10 @@ class Acceptance:
 
     def check(self, actor: Actor, new: NewNotification) -> None:
         """Whether ``accept`` would take it, but for limits and files. Raises ``InvalidRequestError``."""
-        if problems := self._problems(actor, new):
+        problems = self._problems(actor, new)
+        if new.category is not None or new.recipient is not None:
+            problems += self._preferences.applied(actor.client, [new])[0][1]
+        if problems:
             raise InvalidRequestError(problems)
         self._submission.check_served(new)
 

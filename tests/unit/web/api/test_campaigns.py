@@ -198,3 +198,20 @@ def test_rows_may_name_recipients_whose_wishes_hold_when_their_turn_comes(
     [job] = environment.jobs.all()
     assert (job.recipient_id, job.to) == ("ada", {"phone": "+447700900001"})
     assert [line.split(",")[0] for line in api.get(f"{path}/rejected").text.splitlines()] == ["row", "3", "2"]
+
+
+@pytest.mark.parametrize(
+    ("category", "codes"),
+    [("offers", []), ("asked", ["conflict"]), ("mail", ["conflict"]), ("ofers", ["unknown_value"])],
+)
+def test_rows_of_a_category_that_is_not_for_them_are_rejected(
+    environment: WebEnvironment, api: FlaskClient, category: str, codes: list[str]
+) -> None:
+    api.put("/api/categories/offers", json={"title": "Offers"})
+    api.put("/api/categories/asked", json={"title": "Asked", "default": "opt_in"})
+    api.put("/api/categories/mail", json={"title": "Mail", "channels": ["email"]})
+    path = create(api, notification=NEW["notification"] | {"category": category}, columns={"Mobile": "to.phone"})
+
+    api.patch(f"{path}/rows", data=b"Mobile\n+447700900001\n", headers=CSV)
+
+    assert [line.split(",")[3] for line in api.get(f"{path}/rejected").text.splitlines()[1:]] == codes
