@@ -82,9 +82,18 @@ class AllowedHours:
         edges = {0} | {window.hours.start for window in self.windows}
         if self.quiet is not None:
             edges.add(self.quiet.end)
-        days = [here.date() + timedelta(days=offset) for offset in range(-1, _SEARCHED_DAYS)]
-        moments = {moment for day in days for moment in _beginnings(day, edges, zone) if moment > now}
-        return next((each for each in sorted(moments) if self.allows(each.astimezone(zone))), None)
+        # Two days at a time: where the clocks go back over midnight, the end of a day comes after the next one's start.
+        found: list[datetime] = []
+        for offset in range(-1, _SEARCHED_DAYS):
+            of_next_day = [
+                moment
+                for moment in _beginnings(here.date() + timedelta(days=offset), edges, zone)
+                if moment > now and self.allows(moment.astimezone(zone))
+            ]
+            if found:
+                return min(*found, *of_next_day)
+            found = of_next_day
+        return min(found, default=None)
 
 
 def _beginnings(day: date, edges: set[int], zone: ZoneInfo) -> Iterator[datetime]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -91,3 +91,18 @@ def test_a_zone_that_nobody_knows_is_utc() -> None:
 
 def _utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def test_a_wait_until_tomorrow_takes_no_look_at_two_weeks() -> None:
+    class CountingZone(ZoneInfo):
+        looks = 0
+
+        def utcoffset(self, moment: datetime | None) -> timedelta | None:
+            CountingZone.looks += 1
+            return super().utcoffset(moment)
+
+    allowed = AllowedHours(hours("21:00", "08:00"))
+    found = allowed.first(datetime(2026, 3, 14, 21, 30, tzinfo=UTC), CountingZone.no_cache(ZURICH))
+
+    assert found == datetime(2026, 3, 15, 7, tzinfo=UTC)
+    assert CountingZone.looks < 60
