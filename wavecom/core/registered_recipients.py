@@ -13,9 +13,13 @@ from wavecom.core.local_hours import DailyHours
 from wavecom.core.recipients import recipient_of
 
 PUSH_TOKENS_LIMIT: Final = 20
-#: No ``@`` and no ``+``: an id stands in logs, and an address or a number must not.
-ID_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
-ID_RULE: Final = "1 to 128 letters, digits and . _ : - characters, a letter or digit first; no address and no number"
+#: No ``@`` and no ``+``, and not digits alone that may be a telephone number (E.164): an id stands in logs, and an
+#: address or a number must not.
+ID_PATTERN: Final = "(?![0-9]{10,15}$)[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
+ID_RULE: Final = (
+    "1 to 128 letters, digits and . _ : - characters, a letter or digit first; no address, and not 10 to 15 digits "
+    "alone, which may be a telephone number: write c-1234567890"
+)
 _ID: Final = re.compile(ID_PATTERN)
 
 

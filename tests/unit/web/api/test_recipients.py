@@ -230,6 +230,9 @@ def test_of_many_none_is_kept_where_one_is_wrong(api: FlaskClient) -> None:
     assert [each["pointer"] for each in wrong.json["errors"]] == ["/recipients/1/recipientId"]
     assert api.get(PATH).json["items"] == []
     assert api.put(f"{PATH}/amina@example.com", json={}).status_code == 422
+    # An id stands in logs, and a telephone number must not.
+    for number, status in (("447700900123", 422), ("4477009001234567", 201), ("123456789", 201), ("c-4477009001", 201)):
+        assert api.put(f"{PATH}/{number}", json={}).status_code == status
 
 
 def test_to_see_recipients_takes_a_scope_of_its_own(environment: WebEnvironment) -> None:
@@ -270,6 +273,8 @@ def test_a_category_is_kept_as_it_was_described(api: FlaskClient) -> None:
         (WEEKLY | {"windows": [{"from": "22:00", "to": "02:00"}]}, "/windows/0/to"),
         (WEEKLY | {"windows": [{"days": ["someday"], "from": "09:00", "to": "18:00"}]}, "/windows/0/days"),
         (WEEKLY | {"frequencyCap": {"count": 0, "seconds": 60}}, "/frequencyCap/count"),
+        # Longer than notifications are kept, which is what is counted.
+        (WEEKLY | {"frequencyCap": {"count": 1, "seconds": 30 * 86_400}}, "/frequencyCap/seconds"),
         (WEEKLY | {"channels": []}, "/channels"),
     ],
 )

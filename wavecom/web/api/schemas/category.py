@@ -10,13 +10,15 @@ from marshmallow import ValidationError, validates_schema
 
 from wavecom.core.categories import Branding, Category, CategoryDefault, FrequencyCap
 from wavecom.core.lanes import Channel
+from wavecom.core.transitions import Policy
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import Boolean, Choice, Integer, Items, Object, Text
 from wavecom.web.api.hours import HoursField, TimeZoneField, WindowField
 from wavecom.web.api.schemas.base import BaseSchema
 
 _WINDOWS = 21
-_MONTH = 31 * 86_400
+#: Caps are counted from the notifications themselves, which are deleted so long after their end.
+_LONGEST_CAP_SECONDS = int((Policy().retention - timedelta(days=1)).total_seconds())
 
 
 #: Of text on its background (WCAG 2.2, 1.4.3).
@@ -36,7 +38,7 @@ class CapSchema(BaseSchema):
     component = "FrequencyCap"
 
     count = Integer("a whole number", minimum=1, maximum=1000, required=True)
-    seconds = Integer("whole seconds", minimum=60, maximum=_MONTH, required=True)
+    seconds = Integer("whole seconds", minimum=60, maximum=_LONGEST_CAP_SECONDS, required=True)
 
 
 class CategorySchema(BaseSchema):
