@@ -151,6 +151,17 @@ def test_waking_brings_up_what_waits_and_shuts_out_who_has_read_before(store: Fa
     assert store.get(over.fallback_id) == over
 
 
+def test_waking_shuts_out_who_has_read_what_is_due_already(store: FallbackStore) -> None:
+    fallback = make_fallback()
+    store.add(fallback)
+
+    # Somebody looks at it, a minute late, while a job of it ends.
+    store.wake([fallback.fallback_id], later(90))
+
+    assert not store.write(fallback.changed(later(90), due_at=later(180)))
+    assert [each.due_at for each in store.due(later(90), 10)] == [fallback.due_at]
+
+
 def test_a_clients_are_listed_newest_first(store: FallbackStore) -> None:
     for number in (1, 2, 3):
         store.add(make_fallback(number))

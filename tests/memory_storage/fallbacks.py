@@ -54,8 +54,9 @@ class MemoryFallbackStore:
         with self._lock:
             for fallback_id in fallback_ids:
                 found = self._fallbacks.get(fallback_id)
-                if found is not None and found.due_at is not None and found.due_at > now:
-                    self._fallbacks[fallback_id] = replace(found, due_at=now, version=found.version + 1)
+                if found is not None and found.due_at is not None:
+                    due_at = min(found.due_at, now)
+                    self._fallbacks[fallback_id] = replace(found, due_at=due_at, version=found.version + 1)
 
     def due(self, now: datetime, limit: int) -> Sequence[Fallback]:
         """See the port."""

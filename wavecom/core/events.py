@@ -99,9 +99,14 @@ class ReceiptArrived:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
-    """The client does not want the notification to be sent any more. ``by``: see ``LogEntry``."""
+    """The client does not want the notification to be sent any more. ``by``: see ``LogEntry``.
+
+    One that waits and may have been sent before can't be cancelled. With ``ends_attempts`` it ends its attempts all the
+    same, as ``unconfirmed``.
+    """
 
     by: str | None = None
+    ends_attempts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

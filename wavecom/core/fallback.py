@@ -270,7 +270,10 @@ class FallbackStore(Protocol):
         ...
 
     def wake(self, fallback_ids: Sequence[str], now: datetime) -> None:
-        """Have those looked at ``now`` that would be looked at later; those that are due never stay so."""
+        """Have those looked at ``now`` that would be looked at later, and shut out who has read any before.
+
+        Those that are never looked at again stay so.
+        """
         ...
 
     def due(self, now: datetime, limit: int) -> Sequence[Fallback]:

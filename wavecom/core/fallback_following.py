@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,6 +20,7 @@ from wavecom.core.job import FallbackStep, Job, JobId
 from wavecom.core.new_notification import NewNotification
 from wavecom.core.operations import Operations
 from wavecom.core.ports import Clock, JobRepository
+from wavecom.core.states import Status
 from wavecom.core.submission import Accepted
 from wavecom.core.transitions import Transition
 from wavecom.errors import (
@@ -95,13 +97,18 @@ class FallbackFollowing:
     def follow(self, fallback: Fallback, jobs: Mapping[int, Job] | None = None) -> Fallback | None:
         """Do what is to be done now with it; answers it as it is then. None: it was none (``_remove``).
 
-        ``jobs`` of its steps, where they have just been read. Raises ``StoreError``.
+        ``jobs`` of its steps, where they have been read before: they show only that it waits. Raises ``StoreError``.
         """
+        is_read_before = jobs is not None
         for _ in range(_ACTIONS_MAXIMUM):
             if jobs is None:
                 jobs = self._jobs_of([fallback])[fallback.fallback_id]
             decision = decide(fallback, jobs, self._clock.now(), self._retention)
-            jobs = None
+            if is_read_before and not (decision is None or (isinstance(decision, Write) and decision.is_waiting)):
+                # They were read together with those of many others, for whom much may have been done since.
+                jobs = self._jobs_of([fallback])[fallback.fallback_id]
+                decision = decide(fallback, jobs, self._clock.now(), self._retention)
+            jobs, is_read_before = None, False
             if decision is None:
                 return fallback
             if isinstance(decision, Write) and self._fallbacks.write(decision.fallback):
@@ -109,7 +116,7 @@ class FallbackFollowing:
                 if decision.is_waiting:
                     return fallback
                 continue
-            if isinstance(decision, MakeJob) and not self._make(fallback, decision.number):
+            if isinstance(decision, MakeJob) and not self._make(fallback, decision):
                 return None
             if isinstance(decision, CancelJob):
                 self._cancel(decision.job, fallback.client)
@@ -121,20 +128,30 @@ class FallbackFollowing:
         log.warning("fallback_kept_moving", fallback_id=fallback.fallback_id)
         return fallback
 
-    def _make(self, fallback: Fallback, number: int) -> bool:
+    def _make(self, fallback: Fallback, decision: MakeJob) -> bool:
         """Have the step's job, whoever makes it; False where the fallback was none."""
+        number = decision.number
+        new = fallback.notification_of(number)
+        if not decision.is_wanted:
+            # Nobody sends what is scheduled for the time at which it expires.
+            new = replace(new, send_at=fallback.expires_at)
         try:
-            accepted = self._accept(fallback.notification_of(number))
+            accepted = self._accept(new)
+        except IdempotencyMismatchError as error:
+            return self._is_held_by_another(fallback, number, error.code)
         except RefusedError as error:
             self._refuse(fallback, number, error.code)
             return True
         if accepted.job.parent == FallbackStep(fallback.fallback_id, number):
             return True
+        return self._is_held_by_another(fallback, number, IdempotencyMismatchError.code)
+
+    def _is_held_by_another(self, fallback: Fallback, number: int, code: str) -> bool:
         if number == 1 and fallback.idempotency_key is not None:
-            # The request was made twice, and the other one came first: this one was never answered.
+            # Another request with this key came first: this one was never answered, or was refused.
             self._fallbacks.remove(fallback.fallback_id)
             return False
-        self._refuse(fallback, number, IdempotencyMismatchError.code)
+        self._refuse(fallback, number, code)
         return True
 
     def _refuse(self, fallback: Fallback, number: int, code: str) -> None:
@@ -145,7 +162,7 @@ class FallbackFollowing:
     def _cancel(self, job: Job, client: str) -> None:
         # Whatever is in the way, the next look shows.
         with suppress(TransitionError, JobNotFoundError, LostRaceError):
-            self._operations.cancel(job.job_id, client, by=CANCELLED_BY)
+            self._operations.end_attempts(job.job_id, client, by=CANCELLED_BY)
 
     def _jobs_of(self, fallbacks: Sequence[Fallback]) -> dict[str, dict[int, Job]]:
         """By the fallbacks' ids and the numbers of their steps, the jobs that there are."""
@@ -170,7 +187,7 @@ class FallbackFollowing:
 
 
 class FallbackObserver:
-    """Has a fallback looked at when a job of it has come to its end: a ``MoveObserver``.
+    """Has a fallback looked at when a job of it has come to its end, or was started again: a ``MoveObserver``.
 
     Where the process dies before it could, the fallback's own due time brings it up.
     """
@@ -183,7 +200,13 @@ class FallbackObserver:
         ended = {
             transition.before.parent.fallback_id
             for transition in transitions
-            if transition.before.parent is not None and transition.status in BRINGS_UP
+            if transition.before.parent is not None and _changes_step(transition)
         }
         if ended:
             self._fallbacks.wake(sorted(ended), now)
+
+
+def _changes_step(transition: Transition) -> bool:
+    """Whether what was known of the step is so no longer."""
+    is_replay = transition.status is Status.QUEUED and transition.old_status in {Status.FAILED, Status.UNCONFIRMED}
+    return is_replay or transition.status in BRINGS_UP

@@ -39,6 +39,8 @@ class StepState(Enum):
     OPEN = auto()
     #: A worker holds it: it may be handed over in this moment.
     CLAIMED = auto()
+    #: A provider may have its message, and another attempt is to come.
+    REPEATED = auto()
     #: A provider has its message, or may have it, and may report of it.
     HANDED_OVER = auto()
     DELIVERED = auto()
@@ -49,21 +51,32 @@ class StepState(Enum):
 
 
 #: A step in these has not ended.
-_OPEN_STATES: Final = frozenset({StepState.NOT_MADE, StepState.OPEN, StepState.CLAIMED, StepState.HANDED_OVER})
+_OPEN_STATES: Final = frozenset(
+    {StepState.NOT_MADE, StepState.OPEN, StepState.CLAIMED, StepState.REPEATED, StepState.HANDED_OVER}
+)
 #: A step in these may have reached somebody, or may still.
-_DOUBTFUL: Final = frozenset({StepState.CLAIMED, StepState.HANDED_OVER, StepState.IN_DOUBT})
+_DOUBTFUL: Final = frozenset({StepState.CLAIMED, StepState.REPEATED, StepState.HANDED_OVER, StepState.IN_DOUBT})
+#: A step in these will be sent, unless it is cancelled.
+_TO_BE_SENT: Final = frozenset({StepState.OPEN, StepState.REPEATED})
 
 
 @dataclass(frozen=True, slots=True)
 class MakeJob:
-    """Accept the job of the current step, which may be there already."""
+    """Accept the job of the current step, which may be there already.
+
+    Where it is not ``is_wanted``, so that nobody ever sends it: who is slow to make it finds this one.
+    """
 
     number: int
+    is_wanted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class CancelJob:
-    """Cancel this job, of the step with this number, unless it has moved; then look again."""
+    """Cancel this job, of the step with this number, unless it has moved; then look again.
+
+    One that may have been sent before is not sent once more (``CancelRequested.ends_attempts``).
+    """
 
     number: int
     job: Job
@@ -107,8 +120,10 @@ def state_of(fallback: Fallback, number: int, job: Job | None) -> StepState:
             return StepState.IN_DOUBT if _is_failure_in_doubt(job) else StepState.NOT_DELIVERED
         case Status.PROCESSING:
             return StepState.CLAIMED
-        case status if status in HANDED_OVER or job.may_have_been_sent:
+        case status if status in HANDED_OVER:
             return StepState.HANDED_OVER
+        case _ if job.may_have_been_sent:
+            return StepState.REPEATED
         case _:
             return StepState.OPEN
 
@@ -118,9 +133,16 @@ def _is_failure_in_doubt(job: Job) -> bool:
     if code == "outcome_unknown":
         return True
     # Under ``stop`` there is one message, and every other error is about that; under ``retry`` an earlier attempt
-    # may have sent one.
-    is_of_one_message = job.on_unknown_outcome is UnknownOutcomePolicy.STOP or code in _CERTAIN_CODES
-    return job.may_have_been_sent and not is_of_one_message
+    # may have sent one. Whoever starts it again has another one sent, and what was in doubt stays so.
+    is_about_all = job.on_unknown_outcome is UnknownOutcomePolicy.STOP or code in _CERTAIN_CODES
+    return job.may_have_been_sent and not (is_about_all and job.replays == 0)
+
+
+def is_cancelled_by_person(job: Job) -> bool:
+    """Whether somebody wanted this step not to be sent; on behalf of its fallback it is cancelled to send the next."""
+    if job.status is not Status.CANCELLED or job.replays:
+        return False
+    return not any(entry.event == "cancelled" and entry.by == CANCELLED_BY for entry in job.logs)
 
 
 class _Look:
@@ -146,14 +168,22 @@ class _Look:
         if delivered is not None:
             return self._end(FallbackStatus.DELIVERED, delivered)
         is_expired = fallback.expires_at <= self._now
+        is_cancelled = fallback.cancelled_by is not None or any(map(is_cancelled_by_person, self._jobs.values()))
         if self._state is StepState.NOT_MADE and not is_expired:
             # Before a cancellation, too: else who is slow to make it could still do so afterwards.
-            return MakeJob(fallback.begun)
-        if fallback.cancelled_by is not None:
+            return MakeJob(fallback.begun, is_wanted=not is_cancelled)
+        if is_cancelled:
             return self._cancel()
         if is_expired:
             return self._expire()
-        return self._follow()
+        return self._overtaken() or self._follow()
+
+    def _overtaken(self) -> CancelJob | None:
+        """An earlier step that is to be sent again though a later one has begun, as by what a slow worker recorded."""
+        for number, state in self._states.items():
+            if number < self._fallback.begun and state in _TO_BE_SENT and not self._jobs[number].replays:
+                return CancelJob(number, self._jobs[number])
+        return None
 
     def _follow(self) -> Decision:
         fallback = self._fallback
@@ -164,11 +194,13 @@ class _Look:
         match self._state:
             case StepState.OPEN if is_waited:
                 return CancelJob(fallback.begun, self._jobs[fallback.begun])
+            case StepState.REPEATED if is_waited and may_overtake:
+                return CancelJob(fallback.begun, self._jobs[fallback.begun])
             case StepState.CLAIMED if is_waited:
                 return self._wait(self._now + LOOK_AGAIN)
             case StepState.HANDED_OVER if is_waited and may_overtake:
                 return self._begin_next(f"{waited}; it may still arrive")
-            case StepState.NOT_DELIVERED if fallback.has_next:
+            case StepState.NOT_DELIVERED if fallback.has_next and (may_overtake or not self._may_earlier_arrive()):
                 return self._begin_next(self._why_not_delivered())
             case StepState.IN_DOUBT if fallback.has_next and may_overtake:
                 return self._begin_next("nobody can tell whether it arrived")
@@ -176,6 +208,14 @@ class _Look:
                 return self._after_last()
             case _:
                 return self._wait(None if is_waited else wait_ends_at)
+
+    def _may_earlier_arrive(self) -> bool:
+        """Whether one that had failed was started again by a person, and may arrive now."""
+        return any(
+            self._states[number] is not StepState.NOT_DELIVERED
+            for number in self._jobs
+            if number < self._fallback.begun
+        )
 
     def _after_last(self) -> Decision:
         """No step will begin any more: what is under way decides."""
@@ -188,10 +228,10 @@ class _Look:
         for number, state in self._states.items():
             if state is StepState.CLAIMED:
                 return self._wait(self._now + LOOK_AGAIN)
-            # Nobody may claim one whose own time is over; people may have given it more.
-            if state is StepState.OPEN and self._jobs[number].expires_at > self._now:
+            if self._is_unwanted(number, state):
                 return CancelJob(number, self._jobs[number])
-        if any(state in _DOUBTFUL for state in self._states.values()):
+        is_asked_for = any(self._is_to_be_sent(number, state) for number, state in self._states.items())
+        if is_asked_for or any(state in _DOUBTFUL for state in self._states.values()):
             return self._end(FallbackStatus.UNCONFIRMED)
         last = None if self._fallback.has_next else self._jobs.get(self._fallback.begun)
         has_failed = last is not None and last.status is Status.FAILED
@@ -199,7 +239,7 @@ class _Look:
 
     def _cancel(self) -> Decision:
         for number, state in self._states.items():
-            if state is StepState.OPEN:
+            if state in _TO_BE_SENT:
                 return CancelJob(number, self._jobs[number])
         return self._end(FallbackStatus.CANCELLED)
 
@@ -209,12 +249,33 @@ class _Look:
         if fallback.status is FallbackStatus.UNCONFIRMED and (delivered := self._delivered()) is not None:
             return self._end(FallbackStatus.DELIVERED, delivered)
         for number, state in self._states.items():
-            if state is StepState.OPEN and self._jobs[number].expires_at > self._now:
+            if self._is_unwanted(number, state):
                 return CancelJob(number, self._jobs[number])
+            if state is StepState.NOT_MADE and self._now < fallback.expires_at:
+                return MakeJob(number, is_wanted=False)
         if StepState.CLAIMED in self._states.values():
             return self._wait(self._now + LOOK_AGAIN)
-        is_waiting = fallback.status is FallbackStatus.UNCONFIRMED and StepState.HANDED_OVER in self._states.values()
-        return self._wait(None) if is_waiting else self._rest()
+        is_open = any(
+            state is StepState.HANDED_OVER or self._is_to_be_sent(number, state)
+            for number, state in self._states.items()
+        )
+        return self._wait(None) if is_open and fallback.status is FallbackStatus.UNCONFIRMED else self._rest()
+
+    def _is_to_be_sent(self, number: int, state: StepState) -> bool:
+        """Whether a worker may claim it: nobody may one whose own time is over; people may have given it more."""
+        return state in _TO_BE_SENT and self._jobs[number].expires_at > self._now
+
+    def _is_unwanted(self, number: int, state: StepState) -> bool:
+        """Whether it would be sent though the fallback is over, and nobody has asked for that.
+
+        Who started it again accepted a second message; but who cancelled the whole after that wanted none.
+        """
+        if not self._is_to_be_sent(number, state):
+            return False
+        job, ended_at = self._jobs[number], self._fallback.finished_at
+        replayed_at = max((entry.at for entry in job.logs if entry.event == "replayed"), default=job.created_at)
+        is_cancelled = self._fallback.status is FallbackStatus.CANCELLED
+        return job.replays == 0 or (is_cancelled and ended_at is not None and replayed_at < ended_at)
 
     # --- pieces -------------------------------------------------------------------------------------------------------
 
@@ -288,8 +349,12 @@ class _Look:
                 doubtful = [str(number) for number, state in self._states.items() if state in _DOUBTFUL]
                 text = f"nobody can tell whether step {' and step '.join(doubtful)} arrived"
                 return f"{text}; no further step begins" if fallback.has_next else text
-            case FallbackStatus.CANCELLED if any(state in _DOUBTFUL for state in self._states.values()):
-                return "what was handed over before may still arrive"
+            case FallbackStatus.CANCELLED:
+                by_person = [str(number) for number, job in self._jobs.items() if is_cancelled_by_person(job)]
+                said = [f"step {' and step '.join(by_person)} was cancelled"] if by_person else []
+                if any(state in _DOUBTFUL for state in self._states.values()):
+                    said.append("what was handed over before may still arrive")
+                return "; ".join(said) or None
             case _:
                 return None
 
@@ -298,9 +363,6 @@ class _Look:
         if job is None:
             return f"it could not be accepted: {self._fallback.current.refused}"
         if job.status is Status.CANCELLED:
-            is_ours = any(entry.event == "cancelled" and entry.by == CANCELLED_BY for entry in job.logs)
-            if not is_ours:
-                return "it was cancelled"
             return f"it was not sent within {_written(self._fallback.current.wait)}, and was cancelled"
         return "it expired" if job.error is None else f"it failed: {job.error.code}"
 

@@ -39,6 +39,18 @@ class Operations:
             job_id, client, lambda _job: CancelRequested(by), is_done=lambda job: job.status == Status.CANCELLED
         )
 
+    def end_attempts(self, job_id: JobId, client: str, *, by: str) -> Job:
+        """``cancel``, and where it may have been sent already: see to it that it is not sent once more.
+
+        Raises ``JobNotFoundError``, ``TooLateToCancelError``.
+        """
+        return self._move(
+            job_id,
+            client,
+            lambda _job: CancelRequested(by, ends_attempts=True),
+            is_done=lambda job: job.status == Status.CANCELLED,
+        )
+
     def replay(
         self,
         job_id: JobId,

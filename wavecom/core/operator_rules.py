@@ -80,6 +80,8 @@ def is_in_doubt(job: Job) -> bool:
 
 def cancel(job: Job, event: CancelRequested, now: datetime, policy: Policy) -> Transition:
     """The job ends ``cancelled``. Raises ``TooLateToCancelError``, ``MayHaveBeenSentError`` where it may be out."""
+    if event.ends_attempts and job.may_have_been_sent and job.status in WAITING:
+        return _end_attempts(job, event, now, policy)
     if job.may_have_been_sent and job.status in WAITING | {Status.UNCONFIRMED}:
         way_out = (
             " Find out at the provider and settle it, or retry it with acceptDuplicate."
@@ -93,6 +95,24 @@ def cancel(job: Job, event: CancelRequested, now: datetime, policy: Policy) -> T
         raise TooLateToCancelError(f"A notification that is {job.status} can't be cancelled any more.")
     changes = {"updated_at": now} | final_changes(Status.CANCELLED, now, policy)
     return transition(job, changes, (LogEntry(now, "cancelled", by=event.by),), guard=exact(job))
+
+
+def _end_attempts(job: Job, event: CancelRequested, now: datetime, policy: Policy) -> Transition:
+    """Nothing is sent any more, whatever its policy; what has been may still be reported of."""
+    closes_at = now + policy.receipt_deadline
+    error = JobError(
+        "outcome_unknown", "it may have been sent, and is not sent again: its fallback goes on without it", job.provider
+    )
+    changes: JobChanges = {
+        "status": Status.UNCONFIRMED,
+        "error": error,
+        "next_attempt_at": None,
+        "queued_at": None,
+        "due_at": closes_at,
+        "updated_at": now,
+    }
+    told = f"{error.message}; ends as failed at {closes_at:%Y-%m-%dT%H:%M:%SZ} unless a receipt comes first"
+    return transition(job, changes, (LogEntry(now, "unconfirmed", message=told, by=event.by),), guard=exact(job))
 
 
 def replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> Transition:

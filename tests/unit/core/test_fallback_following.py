@@ -11,15 +11,15 @@ from tests.factories import NOW, PAYLOADS, RECIPIENTS, later, make_job, make_ran
 from tests.fakes import FakeClock, OneByOne, make_writer
 from tests.fallback_environment import following_over
 from tests.memory_storage import MemoryBlobStore, MemoryFallbackStore, MemoryJobRepository
-from wavecom.core.engine import CancelRequested, Policy, ReplayRequested, decide
+from wavecom.core.engine import AttemptFinished, CancelRequested, ClaimRequested, Event, Policy, ReplayRequested, decide
 from wavecom.core.fallback import Fallback, FallbackStatus, NewFallback, Step
 from wavecom.core.fallback_following import FallbackFollowing, FallbackObserver
-from wavecom.core.job import FallbackStep, Job, JobError
+from wavecom.core.job import CallResult, Claim, FallbackStep, Job, JobError, Outcome, ProviderResult
 from wavecom.core.lanes import Channel
-from wavecom.core.new_notification import JobMaker
+from wavecom.core.new_notification import JobMaker, NewNotification
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
-from wavecom.core.submission import Submission
+from wavecom.core.submission import Accepted, Submission
 from wavecom.errors import DuplicatePossibleError
 
 ID = "019ceba1-0000-7000-8000-{:012d}"
@@ -62,6 +62,11 @@ class Environment:
         assert found is not None
         return found
 
+    def move(self, job: Job, event: Event) -> None:
+        transition = decide(job, event, self.clock.now())
+        assert transition is not None
+        assert self.writer.write([transition]).is_written == [True]
+
     def all_jobs(self) -> list[Job]:
         return sorted(self.jobs.search(JobFilter(), 100).jobs, key=lambda job: job.parent.number if job.parent else 0)
 
@@ -91,6 +96,54 @@ def test_a_request_that_was_made_twice_leaves_one_fallback() -> None:
     assert [job.parent for job in environment.all_jobs()] == [FallbackStep(first.fallback_id, 1)]
 
 
+def test_a_fallback_that_was_refused_for_its_key_never_sends_its_second_step() -> None:
+    environment = Environment()
+    first = environment.add(1, idempotency_key="order 42", fingerprint="f")
+    # The process died between the refusal and forgetting it.
+    second = environment.add(2, idempotency_key="order 42", fingerprint="other")
+    environment.following.follow(first)
+
+    assert environment.following.follow(second) is None
+
+    assert environment.fallbacks.get(second.fallback_id) is None
+    assert [job.parent for job in environment.all_jobs()] == [FallbackStep(first.fallback_id, 1)]
+
+
+def test_jobs_that_were_read_long_ago_decide_no_end() -> None:
+    environment = Environment()
+    fallback = environment.add()
+    environment.following.follow(fallback)
+    [push] = environment.all_jobs()
+    stale = replace(push, status=Status.CANCELLED)
+    stored = environment.stored(fallback)
+
+    environment.following.follow(stored, {1: stale})
+
+    assert environment.stored(fallback).status is FallbackStatus.WAITING
+
+
+def test_a_job_that_is_made_only_to_be_cancelled_is_never_to_be_had() -> None:
+    environment = Environment()
+    fallback = environment.add(1, idempotency_key="order 42", fingerprint="f")
+    asked = fallback.changed(later(1), cancelled_by="key 1", due_at=later(1))
+    environment.fallbacks.write(asked)
+    seen: list[Status] = []
+    accept = environment.following._accept
+
+    def watched(new: NewNotification) -> Accepted:
+        accepted = accept(new)
+        seen.append(accepted.job.status)
+        return accepted
+
+    environment.following._accept = watched
+
+    environment.following.follow(asked)
+
+    assert seen == [Status.SCHEDULED]
+    assert [job.status for job in environment.all_jobs()] == [Status.CANCELLED]
+    assert environment.stored(fallback).status is FallbackStatus.CANCELLED
+
+
 def test_a_step_that_can_not_be_accepted_any_more_is_passed_over() -> None:
     environment = Environment()
     fallback = environment.add()
@@ -112,13 +165,32 @@ def test_the_end_of_a_job_brings_its_fallback_up() -> None:
     assert environment.following.run() == 0
     [push] = environment.all_jobs()
 
-    cancelled = decide(push, CancelRequested("key 1"), environment.clock.now())
-    assert cancelled is not None
-    environment.writer.write([cancelled])
+    environment.move(push, ClaimRequested(Claim("token", "worker-1", later(35))))
+    [push] = environment.all_jobs()
+    call = CallResult("sandbox", ProviderResult(Outcome.REJECTED, "no"), later(5), 5.0)
+    environment.move(push, AttemptFinished("token", (call,)))
 
     assert environment.following.run() == 1
     assert [job.parent.number for job in environment.all_jobs() if job.parent] == [1, 2]
-    assert environment.stored(fallback).logs[-1].message == "step 1: it was cancelled"
+    assert environment.stored(fallback).logs[-1].message == "step 1: it failed: rejected"
+    version = environment.stored(fallback).version
+
+    environment.move(environment.all_jobs()[0], ReplayRequested(later(3600), accepts_duplicate=True))
+
+    assert environment.stored(fallback).version == version + 1
+
+
+def test_a_step_that_a_person_cancels_takes_the_whole_with_it() -> None:
+    environment = Environment()
+    fallback = environment.add()
+    environment.following.follow(fallback)
+    environment.clock.advance(5)
+
+    environment.move(environment.all_jobs()[0], CancelRequested("key 1"))
+    environment.following.run()
+
+    assert environment.stored(fallback).status is FallbackStatus.CANCELLED
+    assert [job.status for job in environment.all_jobs()] == [Status.CANCELLED]
 
 
 def test_who_begins_a_step_that_is_not_wanted_any_more_cancels_it_himself() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from tests.factories import NOW, later, make_job
 from tests.unit.core.stateful.fallback_environment import make_fallback
 from wavecom.core.fallback import Fallback, FallbackStatus
-from wavecom.core.fallback_rules import CancelJob, MakeJob, StepState, Write, decide, state_of
+from wavecom.core.fallback_rules import CANCELLED_BY, CancelJob, MakeJob, StepState, Write, decide, state_of
 from wavecom.core.job import Job, JobError, LogEntry, UnknownOutcomePolicy
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
@@ -35,7 +36,8 @@ NO_RECEIPT = (LogEntry(NOW, "delivered", code="receipt_missing"),)
     [
         (push(Status.QUEUED), StepState.OPEN),
         (push(Status.RETRYING), StepState.OPEN),
-        (push(Status.RETRYING, may_have_been_sent=True), StepState.HANDED_OVER),
+        (push(Status.RETRYING, may_have_been_sent=True), StepState.REPEATED),
+        (push(Status.QUEUED, may_have_been_sent=True, replays=1), StepState.REPEATED),
         (push(Status.PROCESSING), StepState.CLAIMED),
         (push(Status.SENT), StepState.HANDED_OVER),
         (push(Status.UNCONFIRMED), StepState.HANDED_OVER),
@@ -55,6 +57,21 @@ NO_RECEIPT = (LogEntry(NOW, "delivered", code="receipt_missing"),)
                 on_unknown_outcome=STOP,
             ),
             StepState.NOT_DELIVERED,
+        ),
+        # Of another message than the one that may still arrive.
+        (
+            push(
+                Status.FAILED,
+                error=JobError("rejected", "no"),
+                may_have_been_sent=True,
+                on_unknown_outcome=STOP,
+                replays=1,
+            ),
+            StepState.IN_DOUBT,
+        ),
+        (
+            push(Status.FAILED, error=JobError("undelivered", "no"), may_have_been_sent=True, replays=1),
+            StepState.IN_DOUBT,
         ),
     ],
 )
@@ -110,3 +127,92 @@ def test_a_late_receipt_of_an_earlier_step_ends_it_and_cancels_the_next() -> Non
     assert (ended.fallback.status, ended.fallback.delivered_step) == (FallbackStatus.DELIVERED, 1)
 
     assert isinstance(decide(ended.fallback, jobs, later(35), RETENTION), CancelJob)
+
+
+def second_begun(policy: UnknownOutcomePolicy, **more: Any) -> Fallback:
+    fallback = begun(policy)
+    return fallback.changed(later(30), begun=2, steps=fallback.with_step(2, begun_at=later(30)), **more)
+
+
+def test_what_a_person_cancels_ends_the_whole() -> None:
+    cancelled = push(Status.CANCELLED, logs=(LogEntry(NOW, "cancelled", by="key 1"),))
+
+    decision = decide(begun(RETRY), {1: cancelled}, later(5), RETENTION)
+
+    assert isinstance(decision, Write)
+    ended = decision.fallback
+    assert (ended.status, ended.begun, ended.may_have_been_sent) == (FallbackStatus.CANCELLED, 1, False)
+    assert ended.logs[-1].message == "step 1 was cancelled"
+
+
+def test_what_was_cancelled_for_the_next_step_lets_it_begin() -> None:
+    cancelled = push(Status.CANCELLED, logs=(LogEntry(NOW, "cancelled", by=CANCELLED_BY),))
+
+    decision = decide(begun(STOP), {1: cancelled}, later(31), RETENTION)
+
+    assert isinstance(decision, Write)
+    assert decision.fallback.begun == 2
+
+
+@pytest.mark.parametrize("seconds", [31, 5])
+def test_what_may_have_been_sent_is_not_sent_again_once_it_is_given_up(seconds: int) -> None:
+    repeated = push(Status.RETRYING, may_have_been_sent=True)
+    fallback = replace(begun(RETRY), cancelled_by="key 1" if seconds == 5 else None)
+    over = second_begun(
+        RETRY, status=FallbackStatus.DELIVERED, delivered_step=2, finished_at=later(31), due_at=later(31)
+    )
+    jobs = {1: repeated, 2: make_job(status=Status.DELIVERED)}
+
+    assert isinstance(decide(fallback, {1: repeated}, later(seconds), RETENTION), CancelJob)
+    assert isinstance(decide(over, jobs, later(40), RETENTION), CancelJob)
+
+
+def test_a_later_step_is_not_joined_by_an_earlier_one() -> None:
+    # A worker that everybody had given up has recorded that it could not send.
+    jobs = {1: push(Status.RETRYING), 2: make_job(status=Status.SENT)}
+
+    decision = decide(second_begun(RETRY), jobs, later(40), RETENTION)
+
+    assert isinstance(decision, CancelJob)
+    assert decision.number == 1
+
+
+def test_under_stop_nothing_begins_beside_what_a_person_has_started_again() -> None:
+    fallback = make_fallback([30, 30], STOP, timedelta(hours=100))
+    fallback = fallback.changed(later(30), begun=2, steps=fallback.with_step(2, begun_at=later(30)))
+    failed = make_job(status=Status.FAILED, error=JobError("rejected", "no"))
+    again = push(Status.SENT, replays=1)
+
+    decision = decide(fallback, {1: again, 2: failed}, later(40), RETENTION)
+
+    assert isinstance(decision, Write)
+    assert (decision.is_waiting, decision.fallback.begun) == (True, 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "replayed_at", "is_cancelled"),
+    [
+        (FallbackStatus.DELIVERED, 10, False),
+        (FallbackStatus.CANCELLED, 10, True),
+        (FallbackStatus.CANCELLED, 50, False),
+    ],
+)
+def test_what_a_person_has_started_again_goes_on_unless_the_whole_was_cancelled_since(
+    status: FallbackStatus, replayed_at: int, is_cancelled: bool
+) -> None:
+    over = second_begun(STOP, status=status, finished_at=later(40), due_at=later(60))
+    again = push(Status.QUEUED, replays=1, expires_at=later(9000), logs=(LogEntry(later(replayed_at), "replayed"),))
+    jobs = {1: again, 2: make_job(status=Status.DELIVERED)}
+
+    assert isinstance(decide(over, jobs, later(60), RETENTION), CancelJob) is is_cancelled
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_a_missing_job_of_what_is_not_wanted_any_more_is_made_so_that_nobody_sends_it(is_over: bool) -> None:
+    wanted = second_begun(RETRY)
+    cancelled = replace(wanted, cancelled_by="key 1")
+    over = replace(wanted, status=FallbackStatus.DELIVERED, delivered_step=1, finished_at=later(31))
+    jobs = {1: push(Status.DELIVERED if is_over else Status.SENT)}
+
+    assert decide(wanted, {1: push(Status.SENT)}, later(32), RETENTION) == MakeJob(2)
+    assert decide(over if is_over else cancelled, jobs, later(32), RETENTION) == MakeJob(2, is_wanted=False)

@@ -105,10 +105,11 @@ class MongoFallbackStore:
 
     def wake(self, fallback_ids: Sequence[str], now: datetime) -> None:
         """See the port."""
-        where = {"_id": {"$in": list(fallback_ids)}, "dueAt": {"$gt": now}}
+        where = {"_id": {"$in": list(fallback_ids)}, "dueAt": {"$exists": True}}
         with writing():
-            # Another version: who has read it before, and would have it wait, must look again.
-            self._fallbacks.update_many(where, {"$set": {"dueAt": now}, "$inc": {"version": 1}})
+            # Another version, of those that are due as well: who has read it before, and would have it wait, must look
+            # again.
+            self._fallbacks.update_many(where, {"$min": {"dueAt": now}, "$inc": {"version": 1}})
 
     def due(self, now: datetime, limit: int) -> Sequence[Fallback]:
         """See the port."""

@@ -77,6 +77,28 @@ def test_a_job_that_the_recipient_may_have_can_t_be_cancelled() -> None:
     assert refusal.value.code == "may_have_been_sent"
 
 
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.RETRYING])
+def test_a_job_that_the_recipient_may_have_can_be_kept_from_being_sent_again(status: Status) -> None:
+    job = make_job(status=status, may_have_been_sent=True)
+
+    transition = done(decide(job, CancelRequested("fallback", ends_attempts=True), later(1)))
+
+    held = transition.applied_to(job)
+    assert (held.status, held.error and held.error.code) == (Status.UNCONFIRMED, "outcome_unknown")
+    assert decide(held, ClaimRequested(make_claim()), later(2)) is None
+    assert held.due_at is not None
+    ended = done(decide(held, DueReached(), held.due_at)).applied_to(held)
+    assert ended.status is Status.FAILED
+
+
+def test_ending_the_attempts_of_a_job_that_was_not_sent_cancels_it() -> None:
+    job = make_job(status=Status.RETRYING)
+
+    transition = done(decide(job, CancelRequested("fallback", ends_attempts=True), later(1)))
+
+    assert transition.status is Status.CANCELLED
+
+
 def test_a_delivered_job_is_refused_as_too_late_whatever_happened_on_the_way() -> None:
     job = make_job(status=Status.DELIVERED, may_have_been_sent=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tests.factories import NOW, PAYLOADS, RECIPIENTS, make_random_bytes, make_receipt_event
@@ -13,6 +13,7 @@ from wavecom.core.engine import (
     ClaimRequested,
     DueReached,
     Event,
+    ReplayRequested,
     decide,
 )
 from wavecom.core.fallback import Fallback, FallbackStatus, NewFallback, Step
@@ -60,6 +61,8 @@ class FallbackEnvironment:
     jobs: dict[int, Job] = field(default_factory=dict)
     #: Of each message that really left: its step, and whether it really arrived.
     sends: list[tuple[int, bool]] = field(default_factory=list)
+    #: Of each of them, how often its job had been started again by then.
+    lives: list[int] = field(default_factory=list)
     claims: int = 0
     #: Tokens of claims whose worker has called the provider and died, or is still at it.
     called: set[str] = field(default_factory=set)
@@ -78,16 +81,18 @@ class FallbackEnvironment:
         if decision is None:
             return
         if isinstance(decision, MakeJob):
-            self.make_job(decision.number)
+            self.make_job(decision.number, is_wanted=decision.is_wanted)
         elif isinstance(decision, CancelJob):
-            self.move(decision.number, CancelRequested(CANCELLED_BY))
+            self.move(decision.number, CancelRequested(CANCELLED_BY, ends_attempts=True))
         elif decision.fallback.version == self.fallback.version + 1:
             self.watch_write(self.fallback, decision.fallback)
             self.fallback = decision.fallback
 
-    def make_job(self, number: int) -> None:
+    def make_job(self, number: int, *, is_wanted: bool = True) -> None:
         if number not in self.jobs:
-            self.jobs[number] = self.maker.make(self.fallback.notification_of(number), self.now)
+            new = self.fallback.notification_of(number)
+            new = new if is_wanted else replace(new, send_at=new.expires_at)
+            self.jobs[number] = self.maker.make(new, self.now)
 
     def follow(self) -> None:
         """Act until there is nothing to be done now."""
@@ -127,6 +132,7 @@ class FallbackEnvironment:
         assert claim.token not in self.called, "a worker calls once"
         self.called.add(claim.token)
         self.sends.append((number, arrives))
+        self.lives.append(self.jobs[number].replays)
 
     def has_called(self, number: int) -> bool:
         claim = self.jobs[number].claim
@@ -141,10 +147,19 @@ class FallbackEnvironment:
 
     def report(self, number: int) -> None:
         """The truth about the last message of this step, if one was sent."""
-        truths = [arrived for step, arrived in self.sends if step == number]
+        replays = self.jobs[number].replays
+        sends = zip(self.sends, self.lives, strict=True)
+        truths = [arrived for (step, arrived), life in sends if step == number and life == replays]
         if truths:
             kind = ReceiptKind.DELIVERED if truths[-1] else ReceiptKind.FAILED
             self.move(number, make_receipt_event(kind, job_id=self.jobs[number].job_id))
+
+    def replay(self, number: int) -> bool:
+        """A person starts it again, whether or not it has arrived."""
+        is_done = self.move(number, ReplayRequested(self.now + timedelta(minutes=10), accepts_duplicate=True))
+        if is_done:
+            self.wake()
+        return is_done
 
     def sweep(self) -> None:
         for number in list(self.jobs):
@@ -164,14 +179,19 @@ class FallbackEnvironment:
             assert late or after.status is before.status, f"{before.status} → {after.status}"
             assert after.begun == before.begun, "a step began after the end"
         assert after.begun - before.begun in {0, 1}
+        if after.begun > before.begun and after.on_unknown_outcome is UnknownOutcomePolicy.STOP:
+            assert not self.arrived, "a step began under stop though another has arrived"
 
     def watch(self) -> None:
         """What must be true at every moment."""
         fallback = self.fallback
         assert set(self.jobs) <= set(range(1, fallback.begun + 1)), "a job of a step that has not begun"
-        assert all(job.expires_at <= fallback.expires_at for job in self.jobs.values())
+        assert all(job.expires_at <= fallback.expires_at or job.replays for job in self.jobs.values())
         assert fallback.is_over or fallback.due_at is not None, "nobody will ever look"
         assert (fallback.finished_at is not None) is fallback.is_over is (fallback.purge_at is not None)
+        if any(job.replays for job in self.jobs.values()):
+            # Who starts one again has accepted a second message, and that it comes after the end.
+            return
         if fallback.on_unknown_outcome is UnknownOutcomePolicy.STOP:
             assert len(self.arrived) <= 1, "two channels delivered under stop"
         match fallback.status:

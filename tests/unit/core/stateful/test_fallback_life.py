@@ -123,6 +123,12 @@ class FallbackLifecycle(RuleBasedStateMachine):
         if number is not None and is_meant:
             self.environment.move(number, CancelRequested("key 1"))
 
+    @rule(pick=picks)
+    def replay_a_step(self, pick: int) -> None:
+        number = self.picked(pick, Status.FAILED, Status.UNCONFIRMED)
+        if number is not None:
+            self.environment.replay(number)
+
     # --- the promises -------------------------------------------------------------------------------------------------
 
     @invariant()
