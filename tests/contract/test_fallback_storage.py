@@ -162,17 +162,6 @@ def test_waking_shuts_out_who_has_read_what_is_due_already(store: FallbackStore)
     assert [each.due_at for each in store.due(later(90), 10)] == [fallback.due_at]
 
 
-def test_a_clients_are_listed_newest_first(store: FallbackStore) -> None:
-    for number in (1, 2, 3):
-        store.add(make_fallback(number))
-    store.add(make_fallback(4, client="other"))
-    store.write(make_fallback(2).changed(later(1), status=FallbackStatus.FAILED))
-
-    assert [each.fallback_id for each in store.search("acme", 2)] == [ID.format(3), ID.format(2)]
-    assert [each.fallback_id for each in store.search("acme", 2, after=ID.format(2))] == [ID.format(1)]
-    assert [each.fallback_id for each in store.search("acme", 9, status=FallbackStatus.FAILED)] == [ID.format(2)]
-
-
 def test_what_no_store_can_hold_is_refused(store: FallbackStore) -> None:
     if isinstance(store, MemoryFallbackStore):
         pytest.skip("it holds anything")
@@ -210,23 +199,46 @@ def test_an_end_is_an_event_until_it_is_settled(stores: tuple[FallbackStore, Rec
     assert events.due(later(9), 10) == []
 
 
-def test_after_a_restore_those_of_before_are_held_and_known(store: FallbackStore) -> None:
+def test_after_a_restore_those_of_before_are_held_and_told_of(
+    stores: tuple[FallbackStore, RecordedEvents],
+) -> None:
+    store, events = stores
     held, over, later_one = make_fallback(1), make_fallback(2), make_fallback(3)
-    store.add(held)
-    store.add(replace(over, status=FallbackStatus.FAILED, due_at=None))
+    told, to_come = replace(make_fallback(4), records_events=True), make_fallback(5, send_at=later(600))
+    for each in (held, told, to_come, replace(over, status=FallbackStatus.FAILED, due_at=None)):
+        store.add(each)
     store.add(replace(later_one, created_at=later(60)))
 
-    counts = [store.hold_restored(later(30), later(90), later(days=30)) for _ in range(2)]
+    counts = [store.hold_restored(later(30), later(90), later(days=30), 1000) for _ in range(2)]
 
     found = store.get(held.fallback_id)
     assert found is not None
-    assert counts == [1, 0]
-    assert (found.status, found.may_have_been_sent, found.due_at) == (FallbackStatus.UNCONFIRMED, True, None)
+    assert counts == [2, 0]
+    # Somebody looks: a receipt may come still.
+    assert (found.status, found.may_have_been_sent, found.due_at) == (FallbackStatus.UNCONFIRMED, True, later(90))
     assert (found.finished_at, found.purge_at) == (later(90), later(days=30))
     assert "restored" in str(found.logs[-1].message)
     assert not store.write(held.changed(later(91), begun=2))
-    assert [store.get(ID.format(number)).status for number in (2, 3)] == [  # type: ignore[union-attr]
+    assert [store.get(ID.format(number)).status for number in (2, 3, 5)] == [  # type: ignore[union-attr]
         FallbackStatus.FAILED,
+        FallbackStatus.WAITING,
         FallbackStatus.WAITING,
     ]
     assert store.known([held.fallback_id, ID.format(9)]) == {held.fallback_id}
+    [unpublished] = events.due(later(90), 10)
+    assert (unpublished.job_id, unpublished.last_version) == (told.fallback_id, 1001)
+    assert [each.status for each in unpublished.events] == [Status.UNCONFIRMED]
+
+
+def test_what_can_not_be_read_takes_nobody_s_place(indexed_database: Database[dict[str, Any]]) -> None:
+    store, events = MongoFallbackStore(indexed_database), MongoFallbackEvents(indexed_database)
+    for number in (1, 2):
+        fallback = make_fallback(number)
+        store.add(fallback)
+        failed = RecordedEvent(Status.FAILED, later(number), 1)
+        store.write(fallback.changed(later(number), due_at=later(number), event=failed))
+    indexed_database["fallbacks"].update_one({"_id": ID.format(1)}, {"$set": {"type": "pigeon", "status": "lost"}})
+
+    for _ in range(2):
+        assert [each.fallback_id for each in store.due(later(9), 1)] == [ID.format(2)]
+        assert [each.job_id for each in events.due(later(9), 1)] == [ID.format(2)]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from wavecom.core.client_events import UnpublishedEvents
-from wavecom.core.fallback import Fallback, FallbackStatus, held_entry
+from wavecom.core.fallback import Fallback, FallbackStatus, held_entry, held_event
 from wavecom.core.job import JobId, RecordedEvent
 
 
@@ -69,35 +69,31 @@ class MemoryFallbackStore:
         with self._lock:
             return frozenset(fallback_ids) & self._fallbacks.keys()
 
-    def hold_restored(self, before: datetime, now: datetime, purge_at: datetime) -> int:
+    def hold_restored(self, before: datetime, now: datetime, purge_at: datetime, versions_left_out: int) -> int:
         """See the port."""
         with self._lock:
             found = [
                 each
                 for each in self._fallbacks.values()
-                if each.status is FallbackStatus.WAITING and each.created_at < before
+                if each.status is FallbackStatus.WAITING
+                and each.created_at < before
+                and not (each.begun == 1 and each.send_at is not None and each.send_at > now)
             ]
             for each in found:
                 self._fallbacks[each.fallback_id] = each.changed(
                     now,
                     status=FallbackStatus.UNCONFIRMED,
                     may_have_been_sent=True,
-                    due_at=None,
+                    due_at=now,
                     finished_at=now,
                     purge_at=purge_at,
                     logs=(*each.logs, held_entry(now)),
                 )
+                if each.records_events:
+                    self._events.setdefault(each.fallback_id, []).append(held_event(now))
+                    version = self._versions.get(each.fallback_id, 0) + versions_left_out + 1
+                    self._versions[each.fallback_id] = version
         return len(found)
-
-    def search(
-        self, client: str, limit: int, *, after: str | None = None, status: FallbackStatus | None = None
-    ) -> Sequence[Fallback]:
-        """See the port."""
-        with self._lock:
-            found = [each for each in self._fallbacks.values() if each.client == client]
-        found = [each for each in found if after is None or each.fallback_id < after]
-        found = [each for each in found if status in {None, each.status}]
-        return sorted(found, key=lambda each: each.fallback_id, reverse=True)[:limit]
 
 
 class MemoryFallbackEvents:

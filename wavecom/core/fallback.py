@@ -75,6 +75,11 @@ def held_entry(now: datetime) -> FallbackEntry:
     return FallbackEntry(now, FallbackEvent.UNCONFIRMED, message=text)
 
 
+def held_event(now: datetime) -> RecordedEvent:
+    """What the client is told of that."""
+    return RecordedEvent(status=Status.UNCONFIRMED, at=now, attempts=0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One channel of a fallback. ``to`` and ``payload`` are a notification's; they never change."""
@@ -284,15 +289,10 @@ class FallbackStore(Protocol):
         """Those of the ids that are of a fallback."""
         ...
 
-    def hold_restored(self, before: datetime, now: datetime, purge_at: datetime) -> int:
+    def hold_restored(self, before: datetime, now: datetime, purge_at: datetime, versions_left_out: int) -> int:
         """End those as ``unconfirmed`` that wait and were accepted before this time; how many. May be repeated.
 
-        For a store that was restored from an older copy: which steps have begun since, it does not say.
+        For a store that was restored from an older copy: which steps have begun since, it does not say. What was to
+        begin later than ``now`` goes on. Their event has a version that leaves out so many.
         """
-        ...
-
-    def search(
-        self, client: str, limit: int, *, after: str | None = None, status: FallbackStatus | None = None
-    ) -> Sequence[Fallback]:
-        """A client's, newest first, behind the one with the id ``after``."""
         ...

@@ -92,8 +92,8 @@ class Fallbacks:
         except UncertainWriteError:
             # Its job may be there: whoever looks next finds out.
             raise
-        except Exception:
-            self._forget(fallback)
+        except Exception as error:
+            self._forget_refused(fallback, error)
             raise
         if not accepted.is_replay:
             return AcceptedFallback(fallback.fallback_id, fallback, limits=accepted.limits)
@@ -114,12 +114,6 @@ class Fallbacks:
     def get(self, fallback_id: str, client: str | None = None) -> Fallback | None:
         """The fallback; None where there is none of this client's. Raises ``StoreError``."""
         return self._fallbacks.get(fallback_id, client)
-
-    def search(
-        self, client: str, limit: int, *, after: str | None = None, status: FallbackStatus | None = None
-    ) -> Sequence[Fallback]:
-        """A client's, newest first, behind the one with the id ``after``. Raises ``StoreError``."""
-        return self._fallbacks.search(client, limit, after=after, status=status)
 
     def cancel(self, fallback_id: str, client: str | None = None, *, by: str | None = None) -> Fallback:
         """Make sure that no further step begins, and that the current one is not sent where it has not been yet.
@@ -160,6 +154,13 @@ class Fallbacks:
         if found is None:
             raise StoreError("The first answer to this request can't be found now; ask again.")
         return AcceptedFallback(fallback_id, found, True)
+
+    def _forget_refused(self, fallback: Fallback, error: Exception) -> None:
+        """Raises ``UncertainWriteError`` where it is left behind: then whoever looks next begins it."""
+        try:
+            self._fallbacks.remove(fallback.fallback_id)
+        except StoreError:
+            raise UncertainWriteError(f"It may be sent all the same: {error}") from error
 
     def _forget(self, fallback: Fallback) -> None:
         # Left behind, it would be found due, and its first step made or found to be another's.

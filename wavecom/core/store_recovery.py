@@ -191,7 +191,9 @@ class StoreRecovery:
             self._event_versions.leave_out_versions(VERSIONS_LEFT_OUT)
             self._event_log.leave_out_positions(POSITIONS_LEFT_OUT)
             now = self._clock.now()
-            self._fallbacks.hold_restored(recovery.accepted_before, now, now + self._policy.retention)
+            self._fallbacks.hold_restored(
+                recovery.accepted_before, now, now + self._policy.retention, VERSIONS_LEFT_OUT
+            )
             recovery.sessions_ended = self._sessions.end_all()
             self._end(age)
         return recovery

@@ -7,17 +7,18 @@ for them here, and no update touches them.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
-from pymongo import ASCENDING, DESCENDING, UpdateMany
+from pymongo import ASCENDING, UpdateMany
+from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from wavecom.core.client_events import UnpublishedEvents
-from wavecom.core.fallback import Fallback, FallbackEntry, FallbackEvent, FallbackStatus, Step, held_entry
+from wavecom.core.fallback import Fallback, FallbackEntry, FallbackEvent, FallbackStatus, Step, held_entry, held_event
 from wavecom.core.job import JobId, TemplateUse, UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
 from wavecom.errors import BodyTooLargeError, InvalidRequestError, Problem
@@ -27,6 +28,8 @@ from wavecom.storage.mongo.errors import reading, writing
 from wavecom.storage.mongo.recorded_events import event_document, to_event
 
 log = structlog.get_logger()
+
+_Read = TypeVar("_Read")
 
 #: Fields that may be absent and need no translation → their names in the document.
 _OPTIONAL: Final = {
@@ -42,6 +45,8 @@ _OPTIONAL: Final = {
     "finished_at": "finishedAt",
     "purge_at": "purgeAt",
 }
+#: So many that can't be read are remembered; more are passed over without a word.
+_UNREADABLE_MAXIMUM: Final = 1000
 #: Those of them that change in its life.
 _CHANGING: Final = ("delivered_step", "cancelled_by", "due_at", "finished_at", "purge_at")
 
@@ -51,6 +56,8 @@ class MongoFallbackStore:
 
     def __init__(self, database: Database[Document]) -> None:
         self._fallbacks = durable(database["fallbacks"])
+        #: Those that can't be read; each was logged once.
+        self._unreadable: set[str] = set()
 
     def add(self, fallback: Fallback) -> None:
         """See the port."""
@@ -113,9 +120,7 @@ class MongoFallbackStore:
 
     def due(self, now: datetime, limit: int) -> Sequence[Fallback]:
         """See the port."""
-        with reading():
-            found = list(self._fallbacks.find({"dueAt": {"$lte": now}}).sort("dueAt", ASCENDING).limit(limit))
-        return [fallback for each in found if (fallback := _readable(each)) is not None]
+        return _oldest_readable(self._fallbacks, "dueAt", now, limit, _to_fallback, self._unreadable)
 
     def known(self, fallback_ids: Collection[str]) -> frozenset[str]:
         """See the port."""
@@ -123,38 +128,34 @@ class MongoFallbackStore:
             found = list(self._fallbacks.find({"_id": {"$in": list(fallback_ids)}}, {"_id": 1}))
         return frozenset(each["_id"] for each in found)
 
-    def hold_restored(self, before: datetime, now: datetime, purge_at: datetime) -> int:
+    def hold_restored(self, before: datetime, now: datetime, purge_at: datetime, versions_left_out: int) -> int:
         """See the port."""
-        where = {"status": FallbackStatus.WAITING.value, "createdAt": {"$lt": before}}
+        where: Document = {
+            "status": FallbackStatus.WAITING.value,
+            "createdAt": {"$lt": before},
+            "$nor": [{"begun": 1, "sendAt": {"$gt": now}}],
+        }
         values = {
             "status": FallbackStatus.UNCONFIRMED.value,
             "mayHaveBeenSent": True,
             "updatedAt": now,
             "finishedAt": now,
             "purgeAt": purge_at,
+            "dueAt": now,
         }
-        update: Document = {
-            "$set": values,
-            "$unset": {"dueAt": ""},
-            "$push": {"logs": _entry_document(held_entry(now))},
-            "$inc": {"version": 1},
-        }
+        added = {"logs": _entry_document(held_entry(now))}
         with writing():
-            return self._fallbacks.update_many(where, update).modified_count
-
-    def search(
-        self, client: str, limit: int, *, after: str | None = None, status: FallbackStatus | None = None
-    ) -> Sequence[Fallback]:
-        """See the port."""
-        where: Document = {"client": client}
-        if after is not None:
-            # Ids are in the order of time.
-            where["_id"] = {"$lt": after}
-        if status is not None:
-            where["status"] = status.value
-        with reading():
-            found = list(self._fallbacks.find(where).sort("_id", DESCENDING).limit(limit))
-        return [fallback for each in found if (fallback := _readable(each)) is not None]
+            # First those of which an event is recorded: they are not found afterwards.
+            told = self._fallbacks.update_many(
+                where | {"recordsEvents": True},
+                {
+                    "$set": values | {"eventsDueAt": now},
+                    "$push": added | {"events": event_document(held_event(now))},
+                    "$inc": {"version": 1, "eventVersion": versions_left_out + 1},
+                },
+            )
+            others = self._fallbacks.update_many(where, {"$set": values, "$push": added, "$inc": {"version": 1}})
+            return told.modified_count + others.modified_count
 
 
 class MongoFallbackEvents:
@@ -162,24 +163,12 @@ class MongoFallbackEvents:
 
     def __init__(self, database: Database[Document]) -> None:
         self._fallbacks = durable(database["fallbacks"])
+        #: Those whose events can't be read; each was logged once.
+        self._unreadable: set[str] = set()
 
     def due(self, now: datetime, limit: int) -> Sequence[UnpublishedEvents]:
         """See the port."""
-        where = {"eventsDueAt": {"$lte": now}}
-        with reading():
-            found = list(self._fallbacks.find(where).sort("eventsDueAt", ASCENDING).limit(limit))
-        return [
-            UnpublishedEvents(
-                job_id=JobId(each["_id"]),
-                account=each["client"],
-                channel=Channel(each["type"]),
-                idempotency_key=each.get("idempotencyKey"),
-                metadata=json.loads(each["metadata"]),
-                events=tuple(to_event(event) for event in each["events"]),
-                last_version=each["eventVersion"],
-            )
-            for each in found
-        ]
+        return _oldest_readable(self._fallbacks, "eventsDueAt", now, limit, _to_events, self._unreadable)
 
     def settle(self, published: Sequence[UnpublishedEvents]) -> None:
         """See the port."""
@@ -268,14 +257,50 @@ def _entry_document(entry: FallbackEntry) -> Document:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _readable(document: Document) -> Fallback | None:
-    try:
-        return _to_fallback(document)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        kind = type(error).__name__
-    # What a newer release, or somebody by hand, has written costs itself alone. The error's text may quote it.
-    log.error("fallback_unreadable", fallback_id=str(document.get("_id")), error=kind)
-    return None
+def _oldest_readable(
+    fallbacks: MongoCollection[Document],
+    due: str,
+    now: datetime,
+    limit: int,
+    read: Callable[[Document], _Read],
+    unreadable: set[str],
+) -> list[_Read]:
+    """Those whose time in the field ``due`` has passed, the longest due first, without those that can't be read.
+
+    What a newer release, or somebody by hand, has written stays, as the longest due; it must take nobody's place.
+    """
+    asked = limit + len(unreadable)
+    while True:
+        with reading():
+            found = list(fallbacks.find({due: {"$lte": now}}).sort(due, ASCENDING).limit(asked))
+        readable: list[_Read] = []
+        for document in found:
+            try:
+                readable.append(read(document))
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                # The error's text may quote what it says.
+                _log_unreadable(str(document.get("_id")), type(error).__name__, unreadable)
+        if len(readable) >= limit or len(found) < asked:
+            return readable[:limit]
+        asked *= 2
+
+
+def _log_unreadable(fallback_id: str, error: str, unreadable: set[str]) -> None:
+    if fallback_id not in unreadable and len(unreadable) < _UNREADABLE_MAXIMUM:
+        unreadable.add(fallback_id)
+        log.error("fallback_unreadable", fallback_id=fallback_id, error=error)
+
+
+def _to_events(document: Document) -> UnpublishedEvents:
+    return UnpublishedEvents(
+        job_id=JobId(document["_id"]),
+        account=document["client"],
+        channel=Channel(document["type"]),
+        idempotency_key=document.get("idempotencyKey"),
+        metadata=json.loads(document["metadata"]),
+        events=tuple(to_event(event) for event in document["events"]),
+        last_version=document["eventVersion"],
+    )
 
 
 def _to_fallback(document: Mapping[str, Any]) -> Fallback:

@@ -86,8 +86,6 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("dueAt", sparse=True),
         # Events that nobody has published yet. Small, as that on jobs is.
         _index("eventsDueAt", sparse=True),
-        # A client's list, newest first: ids are in the order of time.
-        _index("client", "_id"),
         _index("purgeAt", only=_present("purgeAt"), expireAfterSeconds=0),
     ],
     "callbacks": [

@@ -16,6 +16,7 @@ from wavecom.core.fallback_following import FallbackFollowing, FallbackObserver
 from wavecom.core.job import CallResult, Claim, Job, JobId, Outcome, ProviderResult
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
+from wavecom.errors import StoreError, UncertainWriteError
 
 PUSH = {
     "type": "push",
@@ -183,7 +184,24 @@ def test_an_idempotency_key_is_one_request_whatever_it_was_used_for(
     assert again.headers["Idempotent-Replayed"] == "true"
     assert [plain.get_json()["code"], other.get_json()["code"]] == ["idempotency_mismatch"] * 2
     assert len(jobs_of(environment)) == 1
-    assert len(environment.fallbacks.search("default", 10)) == 1
+    assert len(environment.fallbacks.due(later(60), 10)) == 1
+
+
+def test_nothing_was_stored_is_said_only_where_that_is_so(
+    environment: WebEnvironment, api: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store goes away between the fallback and its first job, and stays away."""
+
+    def be_away(*_: Any, **__: Any) -> Any:
+        raise StoreError("The store is away.")
+
+    monkeypatch.setattr(environment.jobs, "insert", be_away)
+    first = api.post("/api/notifications", json=BODY)
+    monkeypatch.setattr(environment.fallbacks, "remove", be_away)
+    second = api.post("/api/notifications", json=BODY)
+
+    assert [each.get_json()["code"] for each in (first, second)] == [StoreError.code, UncertainWriteError.code]
+    assert len(environment.fallbacks.due(later(60), 10)) == 1
 
 
 def test_a_repetition_is_answered_though_it_could_not_be_accepted_any_more(
@@ -261,6 +279,6 @@ def test_templates_write_steps_when_the_fallback_is_accepted(environment: WebEnv
     refused = api.post("/api/notifications", json={"fallback": [PUSH, wrong]})
 
     assert response.status_code == 202
-    [fallback] = environment.fallbacks.search("default", 9)
+    [fallback] = environment.fallbacks.due(later(60), 9)
     assert fallback.steps[1].payload == {"text": "Bo, your code is 493817."}
     assert [each["pointer"] for each in refused.get_json()["errors"]] == ["/fallback/1/variables/name"]
