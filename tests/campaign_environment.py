@@ -115,6 +115,7 @@ class CampaignEnvironment:
             clock=self.clock,
             new_id=lambda: str(UUID(bytes=make_random_bytes(16))),
             current_version=(lambda _account, _name: 1) if templates is None else templates.current,
+            has_version=lambda _account, _name, version: version < 99,
             approval_rows=approval_rows,
         )
 

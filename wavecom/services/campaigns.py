@@ -13,6 +13,7 @@ from wavecom.core.campaigns.uploading import CampaignUploads
 from wavecom.core.ports import Clock
 from wavecom.core.templates.administration import TemplateAdministration
 from wavecom.core.templates.variables import Variable
+from wavecom.errors import TemplateNotFoundError
 from wavecom.services.shared import usual_limits
 from wavecom.settings import Settings
 from wavecom.storage.mongo.audit import MongoAuditLog
@@ -28,12 +29,20 @@ def campaigns_of(
     def find_variables(account: str, name: str, version: int) -> Mapping[str, Variable]:
         return templates.get(account, name, version).source.variables
 
+    def has_version(account: str, name: str, version: int) -> bool:
+        try:
+            templates.get(account, name, version)
+        except TemplateNotFoundError:
+            return False
+        return True
+
     administration = CampaignAdministration(
         store=store,
         audit=MongoAuditLog(database),
         clock=clock,
         new_id=lambda: str(uuid.uuid4()),
         current_version=templates.current,
+        has_version=has_version,
         usual_limits=usual_limits(settings),
         approval_rows=settings.campaign_approval_rows,
     )

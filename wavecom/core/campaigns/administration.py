@@ -61,8 +61,8 @@ class CampaignAdministration:
     """The use cases behind ``/api/campaigns`` and its pages. The audit entry is written before the deed.
 
     ``approval_rows``: from so many rows on a second person must agree; None: nobody need. ``current_version`` tells
-    which version of a template of an account is sent. All raise ``StoreError``; those with an id
-    ``CampaignNotFoundError``, and those that change one ``CampaignStatusError`` and ``LostRaceError``.
+    which version of a template of an account is sent, ``has_version`` whether there is one. All raise ``StoreError``;
+    those with an id ``CampaignNotFoundError``, and those that change one ``CampaignStatusError`` and ``LostRaceError``.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class CampaignAdministration:
         clock: Clock,
         new_id: Callable[[], str],
         current_version: Callable[[str, str], int | None],
+        has_version: Callable[[str, str, int], bool],
         usual_limits: Limits = UNLIMITED,
         approval_rows: int | None = None,
     ) -> None:
@@ -81,6 +82,7 @@ class CampaignAdministration:
         self._clock = clock
         self._new_id = new_id
         self._current_version = current_version
+        self._has_version = has_version
         self._usual_limits = usual_limits
         self.approval_rows = approval_rows
 
@@ -98,6 +100,11 @@ class CampaignAdministration:
                 text = f"{notification['template']!r} has no published version in this account"
                 problems.append(Problem("/notification/template", text, "unknown_value"))
             notification["version"] = version
+        elif "template" in notification and not self._has_version(
+            actor.client, notification["template"], notification["version"]
+        ):
+            text = f"there is no such version of {notification['template']!r} in this account"
+            problems.append(Problem("/notification/version", text, "unknown_value"))
         if problems:
             raise InvalidRequestError(problems)
         campaign = Campaign(
@@ -150,6 +157,7 @@ class CampaignAdministration:
                 )
             if known.status is not _S.READY:
                 raise _not_allowed(known, "started")
+            self._check_time(known)
             if not known.valid_rows:
                 raise CampaignStatusError("None of its rows can be sent: see `rejected`, and make another campaign.")
             limits = self._usual_limits if actor.limits.is_unlimited else actor.limits.or_else(self._usual_limits)
@@ -174,6 +182,7 @@ class CampaignAdministration:
                 return None
             if known.status is not _S.AWAITING_APPROVAL:
                 raise _not_allowed(known, "approved")
+            self._check_time(known)
             if not self.may_approve(actor, known):
                 raise ForbiddenError(
                     f"A campaign of {self.approval_rows} rows or more is approved by somebody else than who made it, "
@@ -183,6 +192,11 @@ class CampaignAdministration:
             return replace(known, status=_S.RUNNING, approved_by=actor.name)
 
         return self._move(CampaignAction.APPROVE, actor.name, campaign_id, account, approved)
+
+    def _check_time(self, campaign: Campaign) -> None:
+        """What is late for its end would go as fast as it can, which nobody has asked for."""
+        if campaign.pace.finish_by is not None and campaign.pace.finish_by <= self._clock.now():
+            raise CampaignStatusError("It was to be done by a time that is over (`finishBy`): make another campaign.")
 
     @staticmethod
     def may_approve(actor: Actor, campaign: Campaign) -> bool:
@@ -288,7 +302,11 @@ def _time_problems(new: NewCampaign, now: datetime) -> list[Problem]:
     start_at, finish_by = new.start_at, new.pace.finish_by
     if start_at is not None and start_at > latest:
         problems.append(Problem("/startAt", f"must be within {LONGEST_AHEAD.days} days", "out_of_range"))
-    if finish_by is not None and not (start_at or now) < finish_by <= latest:
+    begin = max(start_at or now, now)
+    if finish_by is not None and not begin < finish_by <= latest:
         text = f"must be after `startAt`, in the future, and within {LONGEST_AHEAD.days} days"
+        problems.append(Problem("/pace/finishBy", text, "out_of_range"))
+    elif finish_by is not None and new.window is not None and not new.window.open_seconds(begin, finish_by):
+        text = "must leave its send window some time: the window never opens before it"
         problems.append(Problem("/pace/finishBy", text, "out_of_range"))
     return problems

@@ -10,13 +10,16 @@ from wavecom.errors import InvalidRequestError, Problem
 
 #: Bytes that one piece has at most once it is decoded.
 PIECE: Final = 256 * 1024
+#: Bytes that it all may have once it is decoded: more than a million rows have.
+DECODED_LIMIT: Final = 16 * 1024 * 1024 * 1024
 _GZIP: Final = zlib.MAX_WBITS | 16
 
 
-def gunzipped(parts: Iterator[bytes]) -> Iterator[bytes]:
+def gunzipped(parts: Iterator[bytes], limit: int = DECODED_LIMIT) -> Iterator[bytes]:
     """What ``parts`` hold, which are one or several members of gzip. Raises ``InvalidRequestError``, at its place."""
     decoder = zlib.decompressobj(_GZIP)
     is_open = False
+    total = 0
     for part in parts:
         data = part
         while data:
@@ -25,6 +28,9 @@ def gunzipped(parts: Iterator[bytes]) -> Iterator[bytes]:
                 decoded = decoder.decompress(data, PIECE)
             except zlib.error as error:
                 raise _wrong(f"is no gzip, though Content-Encoding says so: {error}") from error
+            total += len(decoded)
+            if total > limit:
+                raise InvalidRequestError([Problem("", f"has more than {limit} bytes without gzip", "too_large")])
             if decoded:
                 yield decoded
             data = decoder.unconsumed_tail

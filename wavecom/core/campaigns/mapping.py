@@ -45,6 +45,18 @@ def target_of(column: str, columns: Mapping[str, str], *, has_template: bool) ->
     return f"variables.{column}" if has_template else None
 
 
+def clashes(targets: Mapping[str, str]) -> dict[str, str]:
+    """Of columns → where their values belong, those whose place another column has before them, or holds: column →
+    that other one."""
+    found = {}
+    for number, (column, target) in enumerate(targets.items()):
+        for other, taken in list(targets.items())[:number]:
+            if f"{target}.".startswith(f"{taken}.") or f"{taken}.".startswith(f"{target}."):
+                found[column] = other
+                break
+    return found
+
+
 class RowMapping:
     """Bodies of the rows of one campaign: what is ``common`` to all, and each row's own values in their places.
 
@@ -68,6 +80,11 @@ class RowMapping:
     def missing(self, header: tuple[str, ...]) -> list[str]:
         """Columns that are mapped and that the first line of a CSV does not name."""
         return [column for column in self._columns if column not in header]
+
+    def clashes(self, header: tuple[str, ...]) -> dict[str, str]:
+        """See ``clashes``, of the columns that the first line of a CSV names."""
+        targets = {column: target_of(column, self._columns, has_template=self._has_template) for column in header}
+        return clashes({column: target for column, target in targets.items() if target is not None})
 
     def body(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The body of a row's notification; an empty cell of CSV is as no cell."""

@@ -18,6 +18,10 @@ from wavecom.errors import InvalidRequestError, Problem
 #: Bytes that one row may have.
 ROW_LIMIT: Final = 64 * 1024
 COLUMNS_LIMIT: Final = 200
+#: Characters of a column's name.
+COLUMN_LIMIT: Final = 100
+#: Bytes between two rows: lines with nothing in them cost time, and are no rows that would be counted.
+BLANK_LIMIT: Final = 1024 * 1024
 _DELIMITERS: Final = (",", ";", "\t")
 _MARK: Final = b"\xef\xbb\xbf"
 
@@ -55,6 +59,11 @@ class RowReader:
         #: Bytes of the buffer, and lines in it, that belong to rows that were read, or to the one that is being read.
         self._taken = 0
         self._taken_lines = 0
+        self._is_line_too_large = False
+        #: Bytes of a line that was too long to be kept, up to now; 0: none is.
+        self._skipped_bytes = 0
+        #: Where the last row ended.
+        self._blank_since = begin.offset
 
     @property
     def delimiter(self) -> str:
@@ -64,14 +73,33 @@ class RowReader:
     def feed(self, data: bytes, *, is_last: bool = False) -> Iterator[RawRow]:
         """The rows that are whole with these bytes; all must be read before the next call. ``is_last``: no more come,
         and a row needs no line break at its end."""
+        if self._skipped_bytes:
+            end = data.find(b"\n") + 1 or len(data)
+            self._skipped_bytes += end
+            if not is_last and not data[:end].endswith(b"\n"):
+                return
+            self._offset += self._skipped_bytes
+            self._lines += 1
+            problem = _too_large(self._skipped_bytes)
+            data, self._skipped_bytes, self._blank_since = data[end:], 0, self._offset
+            yield RawRow(self._lines, self._offset, self._lines, None, problem)
         self._buffer += data
         if self._offset == 0 and self._buffer.startswith(_MARK):
             self._step(len(_MARK), 0)
         rows = self._csv(is_last) if self._format is RowFormat.CSV else self._ndjson(is_last)
-        yield from rows
+        for row in rows:
+            self._blank_since = row.end_offset
+            yield row
+        if self._offset - self._blank_since > BLANK_LIMIT:
+            text = f"has more than {BLANK_LIMIT} bytes without a row before line {self._lines + 1}"
+            raise InvalidRequestError([Problem("", text, "too_large")])
         if len(self._buffer) > ROW_LIMIT:
-            text = f"has a row, or a quotation mark that is not closed, in line {self._lines + 1}: a row has at most "
-            raise InvalidRequestError([Problem("", f"{text}{ROW_LIMIT} bytes", "too_large")])
+            if b"\n" in self._buffer:
+                raise _too_long(self._lines + 1)
+            if self._format is RowFormat.CSV and not self.header:
+                raise _wrong_header(f"must have at most {ROW_LIMIT} bytes")
+            # The row is rejected whatever the rest of its line is, which need not be kept.
+            self._skipped_bytes, self._buffer = len(self._buffer), b""
 
     def _step(self, size: int, lines: int) -> None:
         """So many bytes of the buffer are done with."""
@@ -90,10 +118,11 @@ class RowReader:
                 if not is_last:
                     break
                 end = len(buffer)
-            text = buffer[begin:end].strip()
+            line = buffer[begin:end]
+            text = line.strip()
             lines += 1
             if text:
-                values, problem = _object(text)
+                values, problem = (None, _too_large(len(line))) if _is_too_large(line) else _object(text)
                 yield RawRow(self._lines + lines, self._offset + end, self._lines + lines, values, problem)
             begin = end
         self._step(begin, lines)
@@ -117,13 +146,18 @@ class RowReader:
             except csv.Error as error:
                 cells, problem = None, RowProblem("", "invalid", f"is no CSV: {error}")
             size = self._taken - done
+            if self._is_line_too_large:
+                self._is_line_too_large = False
+                cells, problem = None, _too_large(size)
+            elif size - 1 > ROW_LIMIT:
+                raise _too_long(self._lines + done_lines + 1)
             first_line = self._lines + done_lines + 1
             done, done_lines = self._taken, self._taken_lines
             if not cells and problem is None:
                 continue
             values = None
             if cells is not None:
-                values, problem = self._values(cells, size)
+                values, problem = self._values(cells)
             yield RawRow(first_line, self._offset + done, self._lines + done_lines, values, problem)
         self._step(done, done_lines)
 
@@ -136,20 +170,25 @@ class RowReader:
                     raise _IncompleteError
                 end = len(buffer)
             line = buffer[self._taken : end]
+            self._is_line_too_large = self._taken == self._row_begin and _is_too_large(line)
             self._taken = end
             self._taken_lines += 1
-            yield line.decode("utf-8", "surrogateescape")
+            yield "" if self._is_line_too_large else line.decode("utf-8", "surrogateescape")
         if self._taken > self._row_begin and not is_last:
             # Within quotation marks: the row goes on.
             raise _IncompleteError
 
     def _read_header(self, is_last: bool) -> bool:
         """Whether the first line is here; a line break in a column's name is none that anybody means."""
-        end = self._buffer.find(b"\n") + 1
-        if not end:
-            if not is_last:
-                return False
-            end = len(self._buffer)
+        while True:
+            end = self._buffer.find(b"\n") + 1
+            if not end:
+                if not is_last:
+                    return False
+                end = len(self._buffer)
+            if not end or self._buffer[:end].strip():
+                break
+            self._step(end, 1)
         try:
             line = self._buffer[:end].decode("utf-8").strip("\r\n")
         except UnicodeDecodeError as error:
@@ -162,18 +201,18 @@ class RowReader:
             raise _wrong_header("must name every column")
         if len(set(header)) < len(header):
             raise _wrong_header("must not name a column twice")
+        if any(len(name) > COLUMN_LIMIT for name in header):
+            raise _wrong_header(f"must name columns in at most {COLUMN_LIMIT} characters each")
         if len(header) > COLUMNS_LIMIT:
             raise _wrong_header(f"must name at most {COLUMNS_LIMIT} columns")
         self.header = header
         self._step(end, 1)
         return bool(header)
 
-    def _values(self, cells: Sequence[str], size: int) -> tuple[Mapping[str, str] | None, RowProblem | None]:
+    def _values(self, cells: Sequence[str]) -> tuple[Mapping[str, str] | None, RowProblem | None]:
         if len(cells) != len(self.header):
             text = f"has {len(cells)} columns, and the first line names {len(self.header)}"
             return None, RowProblem("", "invalid", text)
-        if size > ROW_LIMIT:
-            return None, RowProblem("", "too_large", f"must have at most {ROW_LIMIT} bytes; it has {size}")
         for name, cell in zip(self.header, cells, strict=True):
             if not cell.isascii() and any("\ud800" <= sign <= "\udfff" for sign in cell):
                 return None, RowProblem(name, "invalid", "must be in UTF-8")
@@ -181,15 +220,29 @@ class RowReader:
 
 
 def _object(text: bytes) -> tuple[Mapping[str, Any] | None, RowProblem | None]:
-    if len(text) > ROW_LIMIT:
-        return None, RowProblem("", "too_large", f"must have at most {ROW_LIMIT} bytes; it has {len(text)}")
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         return None, RowProblem("", "invalid", f"is not valid JSON in UTF-8: {error}")
     if not isinstance(value, dict):
         return None, RowProblem("", "wrong_type", "must be a JSON object")
+    if len(value) > COLUMNS_LIMIT or any(len(name) > COLUMN_LIMIT for name in value):
+        text_ = f"must have at most {COLUMNS_LIMIT} fields, with names of at most {COLUMN_LIMIT} characters"
+        return None, RowProblem("", "too_large", text_)
     return value, None
+
+
+def _is_too_large(line: bytes) -> bool:
+    return len(line) - line.endswith(b"\n") > ROW_LIMIT
+
+
+def _too_large(size: int) -> RowProblem:
+    return RowProblem("", "too_large", f"must have at most {ROW_LIMIT} bytes; it has {size}")
+
+
+def _too_long(line: int) -> InvalidRequestError:
+    text = f"has a row, or a quotation mark that is not closed, in line {line}: a row has at most {ROW_LIMIT} bytes"
+    return InvalidRequestError([Problem("", text, "too_large")])
 
 
 def _wrong_header(text: str) -> InvalidRequestError:

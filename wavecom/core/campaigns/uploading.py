@@ -82,6 +82,10 @@ class CampaignUploads:
             if there != chunk.end:
                 # Somebody else goes on with the same upload, or has ended it.
                 raise UploadOffsetError(there.offset)
+        if is_last and not receiving.upload.rows:
+            raise InvalidRequestError(
+                [Problem("", "has no row; send `Upload-Complete: ?1` with the last rows", "empty")]
+            )
         if is_last and not self._store.complete_upload(
             campaign.campaign_id, receiving.upload.offset, self._clock.now()
         ):
@@ -138,6 +142,9 @@ class _Receiving:
             if missing := self._mapping.missing(self._reader.header):
                 text = f"is not in the first line, which names {', '.join(self._reader.header)}"
                 raise InvalidRequestError([Problem(f"/columns/{name}", text, "unknown_value") for name in missing])
+            if clashing := self._mapping.clashes(self._reader.header):
+                texts = [f"has a column {column!r} for the place of {other!r}" for column, other in clashing.items()]
+                raise InvalidRequestError([Problem("", text, "conflict") for text in texts])
         problems: tuple[RowProblem, ...] = (row.problem,) if row.problem is not None else ()
         if row.values is not None:
             body = self._mapping.body(row.values)
@@ -152,6 +159,7 @@ class _Receiving:
                 self._size += len(encoded)
         if problems:
             self._rejected.append(RejectedRow(self._row_number + 1, row.line, problems))
+            self._size += sum(len(each.field) + len(each.message) for each in problems)
         self._row_number += 1
         self._end_offset, self._end_lines = row.end_offset, row.end_lines
 

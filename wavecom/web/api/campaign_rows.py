@@ -20,6 +20,7 @@ from wavecom.core.new_notification import NewNotification
 from wavecom.core.recipient_administration import RecipientAdministration
 from wavecom.core.templates.rendering import TemplateRenderer
 from wavecom.errors import InvalidRequestError, Problem, UnsupportedMediaTypeError
+from wavecom.web.api.csv_cells import escaped
 from wavecom.web.api.declarations import Parameter
 from wavecom.web.api.schemas.addressed import AddressedRequest
 from wavecom.web.api.schemas.notification import NotificationSchema
@@ -143,9 +144,5 @@ class RejectedRows(Iterator[bytes]):
 
 def _lines(row: RejectedRow) -> Iterator[tuple[object, ...]]:
     for problem in row.problems:
-        yield row.row, row.line or "", _safe(problem.field), problem.code, _safe(problem.message)
-
-
-def _safe(value: str) -> str:
-    """Not as a formula, to who opens it as a table: columns are named by whoever made the file."""
-    return f"'{value}" if value[:1] in {"=", "+", "-", "@", "\t"} else value
+        # Columns are named by whoever made the file.
+        yield row.row, row.line or "", escaped(problem.field), problem.code, escaped(problem.message)

@@ -6,7 +6,7 @@ Each is built once, at start, and used by many threads; each refuses with every 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -185,9 +185,9 @@ class Boolean(DocumentedField[bool]):
 class Choice(DocumentedField[EnumT], Generic[EnumT]):
     """One of the words of a ``StrEnum``."""
 
-    def __init__(self, words: type[EnumT], **options: Any) -> None:
-        super().__init__(f"one of {', '.join(words)}", **options)
+    def __init__(self, words: Iterable[EnumT], **options: Any) -> None:
         self.words: dict[object, EnumT] = {word.value: word for word in words}
+        super().__init__(f"one of {', '.join(map(str, self.words))}", **options)
 
     def json_schema(self) -> dict[str, Any]:
         """See ``DocumentedField``."""

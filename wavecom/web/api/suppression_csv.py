@@ -24,6 +24,7 @@ from marshmallow import ValidationError
 from wavecom.core.suppression_list import BATCH_SIZE, AddCounts, SuppressionList, SuppressionPages
 from wavecom.core.suppressions import NewSuppression, Suppression, SuppressionFilter, SuppressionState
 from wavecom.errors import InvalidRequestError, Problem
+from wavecom.web.api import csv_cells
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode, problems
 from wavecom.web.api.representation import rfc3339
 from wavecom.web.api.schemas.suppression import SuppressionSchema
@@ -35,10 +36,6 @@ COLUMNS = (*IMPORTED, "source", _STATE, "createdAt", "liftedAt", "by", "suppress
 _NOT_IN_FORCE = frozenset({SuppressionState.LIFTED.value, SuppressionState.EXPIRED.value})
 #: Bad rows that are named; of the others only the number is told.
 NAMED_LIMIT = 1000
-#: Spreadsheets take what begins with one of these signs, the last four of full width, for a formula
-#: (https://owasp.org/www-community/attacks/CSV_Injection). What has quotes before it already gets one more, so that an
-#: import finds what was there.
-_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 #: Computed, it is itself; and whoever reads the file by a program finds it as the API writes it.
 _PHONE_NUMBER = re.compile(r"\+[0-9]+")
 _READ = (*IMPORTED, _STATE)
@@ -202,8 +199,8 @@ def _values(entry: Suppression, state: SuppressionState) -> Iterator[str]:
 
 def _escaped(value: str) -> str:
     """``value``, so that no program that opens the file computes it."""
-    return f"'{value}" if _FORMULA.match(value) and not _PHONE_NUMBER.fullmatch(value) else value
+    return value if _PHONE_NUMBER.fullmatch(value) else csv_cells.escaped(value)
 
 
 def _unescaped(value: str) -> str:
-    return value[1:] if value.startswith("'") and _FORMULA.match(value) else value
+    return csv_cells.unescaped(value)

@@ -11,6 +11,8 @@ from tests.campaign_environment import ADA, BOB, CampaignEnvironment, csv_of, ph
 from wavecom.core.campaigns.audit import CampaignAction
 from wavecom.core.campaigns.model import CampaignStatus
 from wavecom.core.campaigns.pacing import Pace
+from wavecom.core.campaigns.windows import CampaignWindow
+from wavecom.core.local_hours import DailyHours, SendWindow
 from wavecom.errors import CampaignNotFoundError, CampaignStatusError, ForbiddenError, InvalidRequestError
 
 
@@ -96,6 +98,42 @@ def test_another_accounts_campaign_is_not_there() -> None:
 
     with pytest.raises(CampaignNotFoundError):
         environment.administration.get(campaign.campaign_id, "acme:test")
+
+
+def test_what_is_to_be_done_by_a_time_has_some_time_for_it() -> None:
+    environment = CampaignEnvironment()
+    now = environment.clock.now()
+    day = frozenset({(now.weekday() + 3) % 7})
+    closed = CampaignWindow(SendWindow(day, DailyHours(540, 600)), "UTC")
+
+    for fields in (
+        {"start_at": now - timedelta(days=2), "pace": Pace(finish_by=now - timedelta(days=1))},
+        {"window": closed, "pace": Pace(finish_by=now + timedelta(hours=1))},
+    ):
+        with pytest.raises(InvalidRequestError) as error:
+            environment.create(**fields)
+        assert [problem.where for problem in error.value.problems] == ["/pace/finishBy"]
+
+
+def test_what_was_to_be_done_by_now_is_neither_started_nor_approved() -> None:
+    environment = CampaignEnvironment(approval_rows=2)
+    administration, soon = environment.administration, environment.clock.now() + timedelta(minutes=1)
+    waits = environment.started(2, pace=Pace(finish_by=soon))
+    late = environment.create(pace=Pace(finish_by=soon))
+    environment.upload(late, csv_of("+1"))
+    environment.fake_clock.advance(60)
+
+    with pytest.raises(CampaignStatusError, match="finishBy"):
+        administration.start(ADA, late.campaign_id, "acme")
+    with pytest.raises(CampaignStatusError, match="finishBy"):
+        administration.approve(BOB, waits.campaign_id, "acme")
+
+
+def test_a_version_that_there_is_not_is_refused_when_it_is_named() -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        CampaignEnvironment().create(notification={"type": "sms", "template": "due", "version": 99})
+
+    assert [problem.where for problem in error.value.problems] == ["/notification/version"]
 
 
 def test_times_that_can_t_be_meant_are_refused_by_their_fields() -> None:

@@ -90,7 +90,47 @@ def test_a_first_line_that_names_no_columns_ends_the_upload(header: bytes) -> No
 def test_a_quotation_mark_that_is_never_closed_takes_no_memory_without_end() -> None:
     reader = RowReader(UploadState(), RowFormat.CSV)
 
-    assert list(reader.feed(b'phone\n"' + b"x" * 60_000)) == []
+    assert list(reader.feed(b'phone\n"\n' + b"x" * 60_000)) == []
 
     with pytest.raises(InvalidRequestError, match="line 2"):
         list(reader.feed(b"x" * 10_000))
+
+
+@pytest.mark.parametrize("format_", RowFormat)
+@pytest.mark.parametrize("cut", [1, ROW_LIMIT + 8, ROW_LIMIT + 20, 2 * ROW_LIMIT])
+def test_a_row_that_is_too_long_is_rejected_wherever_it_is_cut(format_: RowFormat, cut: int) -> None:
+    good = b"+1\n" if format_ is RowFormat.CSV else b'{"phone": "+1"}\n'
+    data = (b"phone\n" if format_ is RowFormat.CSV else b"") + good + b'"' + b"x" * 3 * ROW_LIMIT + b"\n" + good
+
+    rows = read(data, format_, cut)
+
+    assert rows == read(data, format_)
+    assert values(rows)[::2] == [{"phone": "+1"}] * 2
+    assert (len(rows), rows[-1].end_offset) == (3, len(data))
+    assert str(values(rows)[1]).startswith("must have at most")
+
+
+def test_blank_lines_before_the_first_one_lose_no_row() -> None:
+    rows = read(b"\n\r\n \nphone\n+1\n", RowFormat.CSV, 1, 4)
+
+    assert (values(rows), rows[0].line) == ([{"phone": "+1"}], 5)
+
+
+@pytest.mark.parametrize("format_", RowFormat)
+def test_blank_lines_without_end_end_the_upload(format_: RowFormat) -> None:
+    reader = RowReader(UploadState(), format_)
+    for piece in (b"phone\n" if format_ is RowFormat.CSV else b"", *([b"\n" * 300_000] * 3)):
+        assert list(reader.feed(piece)) == []
+
+    with pytest.raises(InvalidRequestError, match="without a row"):
+        list(reader.feed(b"\n" * 300_000))
+
+
+def test_names_of_columns_and_their_number_are_bounded() -> None:
+    long = b"x" * 101
+    with pytest.raises(InvalidRequestError, match="100 characters"):
+        read(b"phone," + long + b"\n+1,2\n")
+    rows = read(
+        b'{"%s": 1}\n{%s}\n' % (long, b",".join(b'"%d": 1' % number for number in range(201))), RowFormat.NDJSON
+    )
+    assert [str(value)[:33] for value in values(rows)] == ["must have at most 200 fields, with"[:33]] * 2

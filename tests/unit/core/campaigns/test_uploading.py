@@ -12,7 +12,7 @@ from wavecom.core.campaigns.decoding import gunzipped
 from wavecom.core.campaigns.model import CampaignStatus, RowFormat
 from wavecom.core.campaigns.uploading import CHUNK_ROWS
 from wavecom.core.templates.variables import Variable, VariableType
-from wavecom.errors import CampaignStatusError, InvalidRequestError, UploadOffsetError
+from wavecom.errors import CampaignStatusError, InvalidRequestError, Problem, UploadOffsetError
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_columns_go_by_their_names_and_texts_become_what_the_template_wants() ->
 
     def note(body: dict) -> object:  # type: ignore[type-arg]
         bodies.append(body)
-        raise InvalidRequestError([])
+        raise InvalidRequestError([Problem("", "is not wanted", "invalid")])
 
     environment.uploads.receive(
         environment.now(campaign),
@@ -147,6 +147,27 @@ def test_gzip_is_undone_in_pieces_whatever_it_holds() -> None:
 
     assert sum(lengths) == 50_000_003
     assert max(lengths) <= 256 * 1024
+
+
+def test_gzip_that_stands_for_too_much_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="more than 1000000 bytes"):
+        list(gunzipped(iter([gzip.compress(bytes(2_000_000))]), limit=1_000_000))
+
+
+@pytest.mark.parametrize("rows", [b"", b"\n\n", b"phone\n", b"phone"])
+def test_an_upload_without_a_row_is_not_complete(environment: CampaignEnvironment, rows: bytes) -> None:
+    campaign = environment.create()
+
+    with pytest.raises(InvalidRequestError, match="no row"):
+        environment.upload(campaign, rows)
+    assert environment.now(campaign).status is CampaignStatus.UPLOADING
+
+
+def test_two_columns_for_one_place_are_refused(environment: CampaignEnvironment) -> None:
+    campaign = environment.create()
+
+    with pytest.raises(InvalidRequestError, match=r"'to\.phone' for the place of 'phone'"):
+        environment.upload(campaign, b"phone,to.phone\n+1,+2\n")
 
 
 @pytest.mark.parametrize("data", [b"phone\n+1\n", gzip.compress(b"phone\n+1\n")[:-3]], ids=["plain", "cut short"])

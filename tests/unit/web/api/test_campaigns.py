@@ -121,7 +121,10 @@ def test_headers_that_can_t_be_meant_are_refused(
     [
         ({"notification": {"type": "fax"}}, "/notification/type"),
         ({"notification": {"type": "sms", "template": "none"}}, "/notification/template"),
+        ({"notification": NEW["notification"] | {"priority": "high"}}, "/notification/priority"),
+        ({"notification": NEW["notification"] | {"payload": {"text": "x" * 70_000}}}, "/notification"),
         ({"columns": {"Mobile": "phone"}}, "/columns/Mobile"),
+        ({"columns": {"Mobile": "to.phone", "Phone": "to.phone"}}, "/columns/Phone"),
         ({"pace": {"rowsPerSecond": 5, "finishBy": "2026-03-14T18:00:00Z"}}, "/pace/finishBy"),
         ({"pace": {"finishBy": "2026-03-14T08:00:00Z"}}, "/pace/finishBy"),
         ({"sendWindow": {"from": "20:00", "to": "08:00"}, "timeZone": "UTC"}, "/sendWindow/to"),

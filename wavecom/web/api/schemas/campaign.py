@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+import orjson
 from marshmallow import ValidationError, validates_schema
 
 from wavecom.core.campaigns.administration import NewCampaign
-from wavecom.core.campaigns.mapping import TARGET_RULE, is_target
+from wavecom.core.campaigns.mapping import TARGET_RULE, clashes, is_target
 from wavecom.core.campaigns.model import CampaignPosition
 from wavecom.core.campaigns.pacing import Pace
+from wavecom.core.campaigns.rows import COLUMN_LIMIT
 from wavecom.core.campaigns.windows import CampaignWindow
 from wavecom.core.categories import NAME_PATTERN, NAME_RULE
 from wavecom.core.job import UnknownOutcomePolicy
@@ -28,7 +30,9 @@ from wavecom.web.api.schemas.query import IntegerInQuery, QuerySchema
 from wavecom.web.api.schemas.templated import template_fields
 
 NAME_LIMIT: Final = 100
-_COLUMN_LIMIT: Final = 100
+_COLUMN_LIMIT: Final = COLUMN_LIMIT
+#: Bytes of JSON: each row's notification has them, and each look at a campaign.
+_COMMON_LIMIT: Final = 64 * 1024
 
 
 class CampaignNotification(BaseSchema):
@@ -46,7 +50,8 @@ class CampaignNotification(BaseSchema):
     to = AnyObject("what recipients have in common, such as the platform of push tokens")
     category = Text(f"the name of a category of yours: {NAME_RULE}", max_length=40, pattern=NAME_PATTERN)
     metadata = Metadata()
-    priority = Choice(Priority)
+    #: What is urgent is for one person: a campaign there would stand before others' one-time passwords.
+    priority = Choice((Priority.NORMAL, Priority.BULK))
     region = Text("the name of a region, such as eu", max_length=32, pattern="[a-z][a-z0-9-]*")
     max_attempts = Integer("a whole number", minimum=1, maximum=20, data_key="maxAttempts")
     on_unknown_outcome = Choice(UnknownOutcomePolicy, data_key="onUnknownOutcome")
@@ -126,6 +131,16 @@ class CampaignSchema(BaseSchema):
     def load(self, data: Any, **options: Any) -> NewCampaign:
         """See the class. Raises ``ValidationError`` with every error in it."""
         fields = super().load(data, **options)
+        if clashing := clashes(fields.get("columns", {})):
+            found = {
+                column: [FieldError(FieldErrorCode.CONFLICT, f"goes to the place of the column {other!r}")]
+                for column, other in clashing.items()
+            }
+            raise ValidationError({"columns": found})
+        size = len(orjson.dumps(data["notification"]))
+        if size > _COMMON_LIMIT:
+            text = f"must have at most {_COMMON_LIMIT} bytes as JSON; it has {size}. Name files by their ids"
+            raise ValidationError({"notification": [FieldError(FieldErrorCode.TOO_LARGE, text)]})
         loaded = fields["notification"]
         # As it was sent, so that each row is checked as a request of its own; its end is reckoned when its turn comes.
         common = {name: value for name, value in data["notification"].items() if name != "ttlSeconds"}

@@ -233,7 +233,7 @@ class FallbackSchema(CommonSchema):
 
     component = "FallbackNotification"
 
-    type = Choice(FallbackType)  # type: ignore[arg-type]
+    type = Choice(FallbackType)
     fallback = Steps(required=True)
 
     def __init__(
