@@ -8,6 +8,7 @@ from typing import Any
 from tests.factories import NOW
 from tests.memory_storage import (
     MemoryCapHistory,
+    MemoryCategoryAudit,
     MemoryCategoryStore,
     MemoryJobRepository,
     MemoryRecipientStore,
@@ -61,6 +62,7 @@ class RecipientEnvironment:
     administration: RecipientAdministration
     rules: PreferenceRules
     clock: Clock
+    audit: MemoryCategoryAudit
 
     def check_of(self, jobs: MemoryJobRepository) -> PreferenceCheck:
         """The preflight over these jobs."""
@@ -70,7 +72,14 @@ class RecipientEnvironment:
     def over(cls, clock: Clock, suppressions: SuppressionList | None = None) -> RecipientEnvironment:
         store, categories = MemoryRecipientStore(), MemoryCategoryStore()
         cache = CategoryCache(categories, clock.monotonic)
+        audit = MemoryCategoryAudit()
         administration = RecipientAdministration(
-            store, categories, cache, suppressions or SuppressionList(MemorySuppressionStore(), clock), clock
+            store,
+            categories,
+            cache,
+            suppressions or SuppressionList(MemorySuppressionStore(), clock),
+            audit,
+            clock,
+            new_id=lambda: f"event-{len(audit.events)}",
         )
-        return cls(store, categories, cache, administration, PreferenceRules(cache, clock), clock)
+        return cls(store, categories, cache, administration, PreferenceRules(cache, clock), clock, audit)

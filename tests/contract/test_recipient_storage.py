@@ -16,10 +16,12 @@ from tests.factories import NOW, later
 from tests.memory_storage import MemoryCategoryStore, MemoryRecipientStore
 from tests.recipients import hours, make_category, make_recipient
 from wavecom.core.categories import Branding, CategoryDefault, CategoryStore, FrequencyCap
+from wavecom.core.category_audit import CategoryAction, CategoryEvent
 from wavecom.core.lanes import Channel
 from wavecom.core.local_hours import SendWindow
 from wavecom.core.registered_recipients import PushToken, RecipientStore
 from wavecom.errors import UncertainWriteError
+from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.categories import MongoCategoryStore
 from wavecom.storage.mongo.recipients import MongoRecipientStore
 
@@ -174,6 +176,20 @@ def test_a_category_comes_back_as_it_was_kept_to_its_account_alone(categories: C
 
     assert categories.all("acme") == [make_category("bills"), full]
     assert categories.all("acme:test") == []
+
+
+def test_an_entry_about_a_category_stands_in_the_audit(indexed_database: Database[dict[str, Any]]) -> None:
+    audit = MongoAuditLog(indexed_database)
+    details = {"category": "news", "isRequired": True}
+    event = CategoryEvent(
+        event_id="e-1", action=CategoryAction.SET, actor="key k-1", at=NOW, client="acme", details=details
+    )
+    audit.record_category_event(event)
+    audit.record_category_event(event)
+
+    [entry] = audit.newest(action="set_category", limit=10)
+
+    assert (entry["operator"], entry["client"], entry["category"]) == ("key k-1", "acme", "news")
 
 
 def test_a_category_that_is_deleted_is_gone(categories: CategoryStore) -> None:

@@ -20,7 +20,7 @@ from tests.memory_storage.provider_overrides import MemoryOverrideStore
 from tests.memory_storage.queue_layout import MemoryQueueLayout
 from tests.memory_storage.receipt_counts import MemoryReceiptCounts
 from tests.memory_storage.receipts import MemoryOneTimeTokens, MemoryPendingReceipts, MemoryUnreadableRequests
-from tests.memory_storage.recipients import MemoryCategoryStore, MemoryRecipientStore
+from tests.memory_storage.recipients import MemoryCategoryAudit, MemoryCategoryStore, MemoryRecipientStore
 from tests.memory_storage.sessions import MemorySessionAudit, MemorySessionStore
 from tests.memory_storage.stats import MemoryStats
 from tests.memory_storage.stop_requests import MemoryStopRequests
@@ -42,6 +42,7 @@ __all__ = [
     "MemoryCampaignAudit",
     "MemoryCampaignStore",
     "MemoryCapHistory",
+    "MemoryCategoryAudit",
     "MemoryCategoryStore",
     "MemoryDeadLetterRepository",
     "MemoryEventAccountStore",

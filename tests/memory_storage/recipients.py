@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from wavecom.core.categories import Branding, Category
+from wavecom.core.category_audit import CategoryEvent
 from wavecom.core.registered_recipients import RecipientKey, RegisteredRecipient
 
 
@@ -108,3 +109,14 @@ class MemoryCategoryStore:
     def put_branding(self, account: str, branding: Branding) -> None:
         """See the port."""
         self._brandings[account] = branding
+
+
+class MemoryCategoryAudit:
+    """``wavecom.core.category_audit.CategoryAudit`` in a list."""
+
+    def __init__(self) -> None:
+        self.events: list[CategoryEvent] = []
+
+    def record_category_event(self, event: CategoryEvent) -> None:
+        """See the port."""
+        self.events.append(event)

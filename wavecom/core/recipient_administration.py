@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from wavecom.core.categories import CATEGORIES_LIMIT, Branding, Category, CategoryCache, CategoryStore
+from wavecom.core.category_audit import CategoryAction, CategoryAudit, CategoryEvent
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock
 from wavecom.core.registered_recipients import (
@@ -46,12 +47,16 @@ class RecipientAdministration:
         categories: CategoryStore,
         cache: CategoryCache,
         suppressions: SuppressionList,
+        audit: CategoryAudit,
         clock: Clock,
+        new_id: Callable[[], str],
     ) -> None:
         self._recipients = recipients
         self._categories = categories
         self._cache = cache
         self._suppressions = suppressions
+        self._audit = audit
+        self._new_id = new_id
         self._clock = clock
 
     # --- recipients -----------------------------------------------------------------------------------------------
@@ -211,18 +216,29 @@ class RecipientAdministration:
             raise CategoryNotFoundError
         return found
 
-    def put_category(self, category: Category) -> bool:
-        """Keep it; whether there was none of its name. Raises ``InvalidRequestError`` where there are too many."""
+    def unknown_categories(self, account: str, names: Collection[str]) -> set[str]:
+        """Those of the names that are of no category. One read at most, of what was remembered."""
+        return set(names) - self._cache.of(account, names).keys() if names else set()
+
+    def put_category(self, category: Category, actor: str) -> bool:
+        """Keep it; whether there was none of its name. Raises ``InvalidRequestError`` where there are too many.
+
+        ``actor``, here and below, is who does it, for the audit: the entry is written before the deed.
+        """
         there_are = {each.name for each in self._categories.all(category.account)}
         if category.name not in there_are and len(there_are) >= CATEGORIES_LIMIT:
             text = f"would be one more than the {CATEGORIES_LIMIT} categories that there may be; delete one first"
             raise InvalidRequestError([Problem("", text, "too_many")])
+        details = {"category": category.name, "default": category.default.value, "isRequired": category.is_required}
+        self._note(CategoryAction.SET, category.account, actor, details)
         is_new = self._categories.put(category)
         self._cache.forget(category.account)
         return is_new
 
-    def remove_category(self, account: str, name: str) -> None:
+    def remove_category(self, account: str, name: str, actor: str) -> None:
         """Delete it; what recipients chose is kept, for one of the same name. Raises ``CategoryNotFoundError``."""
+        self.category(account, name)
+        self._note(CategoryAction.DELETE, account, actor, {"category": name})
         if not self._categories.remove(account, name):
             raise CategoryNotFoundError
         self._cache.forget(account)
@@ -231,9 +247,22 @@ class RecipientAdministration:
         """How the account's preference pages look."""
         return self._categories.branding(account) or Branding("")
 
-    def put_branding(self, account: str, branding: Branding) -> None:
+    def put_branding(self, account: str, branding: Branding, actor: str) -> None:
         """Have them look so from now on."""
+        self._note(CategoryAction.SET_PAGE, account, actor, {"name": branding.name})
         self._categories.put_branding(account, branding)
+
+    def _note(self, action: CategoryAction, account: str, actor: str, details: Mapping[str, object]) -> None:
+        self._audit.record_category_event(
+            CategoryEvent(
+                event_id=self._new_id(),
+                action=action,
+                actor=actor,
+                at=self._clock.now(),
+                client=account,
+                details=details,
+            )
+        )
 
 
 def with_choices(known: RegisteredRecipient, choices: Mapping[str, Mapping[Channel, bool]]) -> RegisteredRecipient:

@@ -13,6 +13,7 @@ from wavecom.core.preference_check import PreferenceCheck
 from wavecom.core.preference_rules import PreferenceRules
 from wavecom.core.recipient_administration import RecipientAdministration
 from wavecom.core.suppression_list import SuppressionList
+from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.cap_history import MongoCapHistory
 from wavecom.storage.mongo.categories import MongoCategoryStore
 from wavecom.storage.mongo.recipients import MongoRecipientStore
@@ -35,5 +36,13 @@ def recipients_of(
     """Both over MongoDB, with one memory of categories."""
     categories = MongoCategoryStore(database)
     cache = CategoryCache(categories, clock.monotonic)
-    administration = RecipientAdministration(recipient_store_of(database), categories, cache, suppressions, clock)
+    administration = RecipientAdministration(
+        recipient_store_of(database),
+        categories,
+        cache,
+        suppressions,
+        MongoAuditLog(database),
+        clock,
+        new_id=lambda: uuid.uuid4().hex,
+    )
     return administration, PreferenceRules(cache, clock)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes import FakeClock
-from tests.memory_storage import MemoryCategoryStore, MemoryRecipientStore, MemorySuppressionStore
+from tests.memory_storage import MemoryCategoryAudit, MemoryCategoryStore, MemoryRecipientStore, MemorySuppressionStore
 from tests.recipients import make_category, make_recipient
 from wavecom.core.categories import FRESH_SECONDS, CategoryCache
 from wavecom.core.lanes import Channel
@@ -41,7 +41,13 @@ def administration(store: MemoryRecipientStore) -> RecipientAdministration:
     clock = FakeClock()
     categories = MemoryCategoryStore()
     return RecipientAdministration(
-        store, categories, CategoryCache(categories, clock.monotonic), no_suppressions(clock), clock
+        store,
+        categories,
+        CategoryCache(categories, clock.monotonic),
+        no_suppressions(clock),
+        MemoryCategoryAudit(),
+        clock,
+        lambda: "e",
     )
 
 
@@ -96,10 +102,12 @@ def test_a_change_of_a_category_holds_within_two_seconds_and_at_once_where_it_wa
     clock = FakeClock()
     store = MemoryCategoryStore()
     here, elsewhere = CategoryCache(store, clock.monotonic), CategoryCache(store, clock.monotonic)
-    recipients = RecipientAdministration(MemoryRecipientStore(), store, here, no_suppressions(clock), clock)
+    recipients = RecipientAdministration(
+        MemoryRecipientStore(), store, here, no_suppressions(clock), MemoryCategoryAudit(), clock, lambda: "e"
+    )
     assert here.of("acme") == elsewhere.of("acme") == {}
 
-    recipients.put_category(make_category())
+    recipients.put_category(make_category(), "key k-1")
 
     assert list(here.of("acme")) == ["news"]
     clock.advance(FRESH_SECONDS)

@@ -17,6 +17,7 @@ def _recipient_of(tenants: Tenants, victim: Tenant) -> Any:
     """A recipient `theirs` of the victim's, with a secret in the address; as the victim sees it."""
     body = {"email": f"{victim.secret.lower()}@b.example", "preferences": {victim.secret.lower(): {"email": True}}}
     owner = tenants.api(victim)
+    assert owner.put(f"/api/categories/{victim.secret.lower()}", json={"title": "x"}).status_code in {200, 201}
     assert owner.put(_RECIPIENT, json=body).status_code in {200, 201}
     return owner.get(_RECIPIENT).json
 

@@ -13,6 +13,7 @@ from wavecom.core.audit import AuditAction, AuditPosition, FailureReason
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
 from wavecom.core.callback_audit import CallbackEvent
 from wavecom.core.campaigns.audit import CampaignEvent
+from wavecom.core.category_audit import CategoryEvent
 from wavecom.core.keys import KeyEvent
 from wavecom.core.provider_control import ProviderEvent
 from wavecom.core.sessions import SessionBegun, SessionEnded
@@ -155,6 +156,19 @@ class MongoAuditLog:
             "startedAt": event.at,
             "client": event.client,
             "campaignId": event.campaign_id,
+            **event.details,
+        }
+        with writing():
+            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+
+    def record_category_event(self, event: CategoryEvent) -> None:
+        """See the port."""
+        document: Document = {
+            "_id": event.event_id,
+            "action": event.action.value,
+            "operator": event.actor,
+            "startedAt": event.at,
+            "client": event.client,
             **event.details,
         }
         with writing():

@@ -107,7 +107,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         if not is_category_name(category):
             raise InvalidRequestError([Problem("", f"the name in the address must be {NAME_RULE}", "invalid")])
         made = CategorySchema.category(wanted, caller().client, category)
-        is_new = recipients.put_category(made)
+        is_new = recipients.put_category(made, caller().name)
         response = json_response(represented(made), 201 if is_new else 200)
         if is_new:
             response.headers["Location"] = f"{request.root_path}{PATH}/{category}"
@@ -123,7 +123,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
 
         Notifications of it that wait fail with `error.code` `unwanted`, unless they have high priority.
         """
-        recipients.remove_category(caller().client, _name(category))
+        recipients.remove_category(caller().client, _name(category), caller().name)
         return Response(status=204)
 
     @blueprint.operation("GET", "/preference-page", id="readPreferencePage")
@@ -141,7 +141,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     def set_page(wanted: dict[str, Any]) -> Response:
         """Say whose page it is, and in which color."""
         branding = BrandingSchema.branding(wanted)
-        recipients.put_branding(caller().client, branding)
+        recipients.put_branding(caller().client, branding, caller().name)
         return json_response(_page_json(branding))
 
     return blueprint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -11,7 +12,7 @@ from flask import Response, request
 from wavecom import errors
 from wavecom.accounts import KeyScope
 from wavecom.core.lanes import Channel
-from wavecom.core.recipient_administration import with_token
+from wavecom.core.recipient_administration import RecipientAdministration, with_token
 from wavecom.core.registered_recipients import (
     ID_PATTERN,
     ID_RULE,
@@ -150,6 +151,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
 
         All are checked first: where one is wrong, none is kept. May be repeated.
         """
+        _check_choices(recipients, {f"/recipients/{index}": each for index, each in enumerate(wanted["recipients"])})
         changes = {each["recipient_id"]: replacing(each) for each in wanted["recipients"]}
         done = recipients.put(caller().client, changes)
         created = sum(is_new for _, is_new in done.values())
@@ -170,6 +172,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         """
         if not is_recipient_id(recipient_id):
             raise InvalidRequestError([Problem("", f"the id in the address must be {ID_RULE}", "invalid")])
+        _check_choices(recipients, {"": wanted})
         recipient, is_new = recipients.put(caller().client, {recipient_id: replacing(wanted)})[recipient_id]
         response = json_response(represented(recipient), 201 if is_new else 200)
         if is_new:
@@ -197,6 +200,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         An address that is changed is no longer verified, unless you say so in the same request; that one is verified is
         said beside the address alone.
         """
+        _check_choices(recipients, {"": wanted})
         return json_response(represented(recipients.change(caller().client, _id(recipient_id), merging(wanted))))
 
     @blueprint.operation("POST", "/<string:recipient_id>/push-tokens", id="addPushToken")
@@ -252,6 +256,20 @@ def _json(links: UnsubscribeLinks | None, recipient: RegisteredRecipient) -> dic
         "createdAt": rfc3339(recipient.created_at),
         "updatedAt": rfc3339(recipient.updated_at),
     }
+
+
+def _check_choices(recipients: RecipientAdministration, wanted: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises ``InvalidRequestError`` for choices of no category of the caller's; ``wanted``: fields by their place."""
+    named = {name for each in wanted.values() for name in each.get("preferences", ())}
+    unknown = recipients.unknown_categories(caller().client, named)
+    text = "is no category of yours; make it with PUT /api/categories/<category> first"
+    if wrong := [
+        Problem(f"{where}/preferences/{name}", text, "unknown_value")
+        for where, each in wanted.items()
+        for name in each.get("preferences", ())
+        if name in unknown
+    ]:
+        raise InvalidRequestError(wrong)
 
 
 def _token(token: PushToken) -> dict[str, Any]:
