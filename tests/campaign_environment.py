@@ -92,6 +92,8 @@ class CampaignEnvironment:
         self.audit = MemoryCampaignAudit()
         #: What waits in the lane's queue; None: the broker is away.
         self.depth: int | None = 0
+        #: Names of keys that may not be used any more.
+        self.ended: set[str] = set()
         writer = make_writer(self.jobs, self.clock, publisher=self.publisher)
         submission = Submission(
             jobs=self.jobs,
@@ -140,10 +142,17 @@ class CampaignEnvironment:
             room=self.room,
             counter=self.counter,
             find_recipients=self.recipients.administration.find,
+            find_actor=self.find_actor,
             clock=self.clock,
             policy=Policy(),
             token=token,
         )
+
+    def find_actor(self, campaign: Campaign) -> Actor | None:
+        """Who started it, unless that is a key in ``ended``."""
+        name = campaign.started_by or campaign.created_by
+        actor = Actor(client=campaign.account, name=name, budget=campaign.budget, limits=campaign.limits)
+        return None if name in self.ended else actor
 
     def _depth(self, _queue: LaneQueue) -> int | None:
         return self.depth

@@ -5,12 +5,17 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
+from wavecom.accounts import KeyRing
 from wavecom.broker.topology import partition_names, queue_name
 from wavecom.core.acceptance import Acceptance
+from wavecom.core.actor import Actor
+from wavecom.core.campaigns.administration import limits_of
 from wavecom.core.campaigns.lane_room import LaneRoom
+from wavecom.core.campaigns.model import Campaign
 from wavecom.core.campaigns.runner import CampaignRunner
 from wavecom.core.client_events import EventAccounts
 from wavecom.core.lanes import LaneQueue, in_region
@@ -19,17 +24,21 @@ from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import StoreError
 from wavecom.services.acceptance import quotas_of, submission_of
 from wavecom.services.recipients import recipients_of
+from wavecom.services.shared import usual_limits
 from wavecom.services.suppressions import suppressions_of, unsubscribe_links_of
 from wavecom.services.traces import Tracing
 from wavecom.services.uploads import uploads_of
 from wavecom.services.worker_foundation import WorkerFoundation
 from wavecom.storage.mongo.campaigns import MongoCampaignStore, MongoOutcomeCounter
 from wavecom.storage.mongo.client_events import MongoEventAccountStore
+from wavecom.storage.mongo.keys import MongoKeyStore
 
 log = structlog.get_logger()
 
 #: How soon a campaign's turn comes again that had nothing to send: a pause, a cancellation and a pace go by it.
 _REST_SECONDS = 0.2
+#: Rotations of a key since it started a campaign that are followed.
+_ROTATIONS = 10
 #: How long the end of the process waits for a step.
 _END_SECONDS = 5.0
 
@@ -78,6 +87,25 @@ def runner_of(foundation: WorkerFoundation, writer: TransitionWriter, tracing: T
     _, named_files = uploads_of(settings, database, clock)
     recipients, preferences = recipients_of(database, suppressions_of(database, clock), clock)
 
+    usual = usual_limits(settings)
+    key_store = MongoKeyStore(database)
+    keys = KeyRing(key_store, clock)
+
+    def actor_of(campaign: Campaign) -> Actor | None:
+        name = campaign.started_by or campaign.created_by
+        actor = Actor(client=campaign.account, name=name, budget=campaign.budget, limits=campaign.limits)
+        if campaign.budget is None:
+            return actor
+        key_id: str | None = name.removeprefix("key ")
+        for _ in range(_ROTATIONS):
+            caller = None if key_id is None else keys.caller_of(key_id)
+            if caller is not None:
+                return replace(actor, limits=limits_of(caller, usual), senders=caller.senders)
+            record = None if key_id is None else key_store.find_by_id(key_id)
+            # Who rotates a key goes on with the one that has its place.
+            key_id = None if record is None else record.replaced_by
+        return None
+
     def depth(queue: LaneQueue) -> int | None:
         layout = foundation.queues.layout
         depths = []
@@ -96,6 +124,7 @@ def runner_of(foundation: WorkerFoundation, writer: TransitionWriter, tracing: T
         room=LaneRoom(depth, clock.monotonic, seconds=settings.campaign_lane_seconds),
         counter=MongoOutcomeCounter(database),
         find_recipients=recipients.find,
+        find_actor=actor_of,
         clock=clock,
         policy=foundation.policy,
         token=uuid.uuid4().hex,

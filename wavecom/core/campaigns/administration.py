@@ -160,7 +160,6 @@ class CampaignAdministration:
             self._check_time(known)
             if not known.valid_rows:
                 raise CampaignStatusError("None of its rows can be sent: see `rejected`, and make another campaign.")
-            limits = self._usual_limits if actor.limits.is_unlimited else actor.limits.or_else(self._usual_limits)
             needs_approval = self.approval_rows is not None and known.valid_rows >= self.approval_rows
             return replace(
                 known,
@@ -168,8 +167,7 @@ class CampaignAdministration:
                 started_at=self._clock.now(),
                 started_by=actor.name,
                 budget=actor.budget,
-                # Its pace is its own; a rate that it used up would shut out what is urgent of the same key.
-                limits=UNLIMITED if actor.budget is None else Limits(None, limits.daily_quota),
+                limits=limits_of(actor, self._usual_limits),
             )
 
         return self._move(CampaignAction.START, actor.name, campaign_id, account, started)
@@ -219,10 +217,17 @@ class CampaignAdministration:
         )
 
     def resume(self, actor: Actor, campaign_id: str, account: str | None) -> Campaign:
-        """Go on with one that was paused."""
-        return self._move(
-            CampaignAction.RESUME, actor.name, campaign_id, account, _mover("resumed", _S.RUNNING, {_S.PAUSED})
-        )
+        """Go on with one that was paused; where a key resumes it, on the account of that key from now on."""
+        usual = self._usual_limits
+        move = _mover("resumed", _S.RUNNING, {_S.PAUSED})
+
+        def resumed(known: Campaign) -> Campaign | None:
+            wanted = move(known)
+            if wanted is None or actor.budget is None:
+                return wanted
+            return replace(wanted, started_by=actor.name, budget=actor.budget, limits=limits_of(actor, usual))
+
+        return self._move(CampaignAction.RESUME, actor.name, campaign_id, account, resumed)
 
     def cancel(self, actor: Actor, campaign_id: str, account: str | None) -> Campaign:
         """Send no further row, and cancel its notifications that nobody has tried to deliver yet. There is no way back.
@@ -278,6 +283,17 @@ class CampaignAdministration:
             status=campaign.status.value,
             actor=actor,
         )
+
+
+def limits_of(actor: Actor, usual: Limits) -> Limits:
+    """What a campaign of an actor's is held against: the daily quota alone.
+
+    Its pace is its own; a rate that it used up would shut out what is urgent of the same key.
+    """
+    if actor.budget is None:
+        return UNLIMITED
+    limits = usual if actor.limits.is_unlimited else actor.limits.or_else(usual)
+    return Limits(None, limits.daily_quota)
 
 
 def _mover(word: str, status: CampaignStatus, sources: set[CampaignStatus]) -> Callable[[Campaign], Campaign | None]:

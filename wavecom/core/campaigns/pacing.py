@@ -30,6 +30,8 @@ class CampaignHold(StrEnum):
     #: As many notifications of its lane wait as a campaign may have before it.
     LANE = "lane"
     QUOTA = "quota"
+    #: The key that started or resumed it has ended.
+    KEY = "key"
     #: Rows that were uploaded can't be read any more: none is to be passed over without a word.
     ROWS = "rows"
 

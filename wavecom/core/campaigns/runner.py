@@ -6,7 +6,7 @@ notification has an idempotency key of its own, so one that a dead runner had ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -70,6 +70,7 @@ _LONGEST_RESTS: Final = {
     CampaignHold.QUOTA: timedelta(seconds=30),
     CampaignHold.PACE: timedelta(seconds=1),
     CampaignHold.LANE: timedelta(seconds=1),
+    CampaignHold.KEY: timedelta(minutes=1),
     CampaignHold.ROWS: timedelta(minutes=1),
 }
 #: Outcomes are not counted again before this, nor before so many times as long as it took.
@@ -83,6 +84,10 @@ _SWEEP_REST: Final = timedelta(minutes=1)
 _SWEPT_AT_ONCE: Final = 50
 #: Before the retention of the first of its notifications ends.
 _COUNTED_FOR: Final = timedelta(days=20)
+
+
+#: On whose behalf a campaign's notifications are made now, with the limits of now; None: that key has ended.
+FindActor = Callable[[Campaign], Actor | None]
 
 
 class Accepts(Protocol):
@@ -108,6 +113,7 @@ class CampaignRunner:
         room: LaneRoom,
         counter: OutcomeCounter,
         find_recipients: codec.FindRecipients,
+        find_actor: FindActor,
         clock: Clock,
         policy: Policy,
         token: str,
@@ -119,6 +125,7 @@ class CampaignRunner:
         self._room = room
         self._counter = counter
         self._find_recipients = find_recipients
+        self._find_actor = find_actor
         self._clock = clock
         self._policy = policy
         self._token = token
@@ -219,6 +226,9 @@ class CampaignRunner:
         allowed = leave(campaign, now, self._room.of(queue))
         if allowed.rows == 0:
             return self._wait(campaign, allowed.paced_until, allowed.hold, allowed.until)
+        actor = self._find_actor(campaign)
+        if actor is None:
+            return self._wait(campaign, campaign.run.paced_until, CampaignHold.KEY, None)
         chunk = self._chunk_of(campaign)
         if chunk is None:
             log.error("campaign_rows_missing", campaign_id=campaign_id, account=campaign.account, row=campaign.run.row)
@@ -232,9 +242,7 @@ class CampaignRunner:
             return 0
         made = self._made(campaign, rows, notifications)
         try:
-            outcomes = self._accept(
-                campaign, [earlier or new for new, earlier in zip(notifications, made, strict=True)]
-            )
+            outcomes = self._accept(actor, [earlier or new for new, earlier in zip(notifications, made, strict=True)])
         except RateLimitedError as error:
             ends = now + timedelta(seconds=error.retry_after_seconds)
             return self._wait(campaign, campaign.run.paced_until, CampaignHold.QUOTA, ends)
@@ -288,11 +296,11 @@ class CampaignRunner:
         return [None if job is None else Accepted(job, is_replay=True) for job in found]
 
     def _accept(
-        self, campaign: Campaign, notifications: Sequence[NewNotification | Accepted | InvalidRequestError]
+        self, actor: Actor, notifications: Sequence[NewNotification | Accepted | InvalidRequestError]
     ) -> list[SubmissionResult]:
         """What became of the first of these, of as many as the quota has room for. Raises ``RateLimitedError``."""
         right = [new for new in notifications if isinstance(new, NewNotification)]
-        accepted = self._accept_right(campaign, right) if right else []
+        accepted = self._accept_right(actor, right) if right else []
         found = iter(accepted)
         outcomes: list[SubmissionResult] = []
         for new in notifications:
@@ -302,13 +310,7 @@ class CampaignRunner:
             outcomes.append(outcome)
         return outcomes
 
-    def _accept_right(self, campaign: Campaign, notifications: Sequence[NewNotification]) -> list[SubmissionResult]:
-        actor = Actor(
-            client=campaign.account,
-            name=campaign.started_by or campaign.created_by,
-            budget=campaign.budget,
-            limits=campaign.limits,
-        )
+    def _accept_right(self, actor: Actor, notifications: Sequence[NewNotification]) -> list[SubmissionResult]:
         try:
             return self._acceptance.accept_many(actor, notifications)[0]
         except RateLimitedError as error:

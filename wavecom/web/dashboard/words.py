@@ -64,6 +64,7 @@ CAMPAIGN_HOLDS: dict[str, str] = {
     CampaignHold.PACE: "",
     CampaignHold.LANE: "Enough of its notifications wait to be delivered: others must not wait behind more.",
     CampaignHold.QUOTA: "The day’s quota is used up.",
+    CampaignHold.KEY: "The key that started it has ended: pause it, and resume it with another.",
     CampaignHold.ROWS: "Rows of it can’t be read any more: see the log.",
 }
 TEMPLATE_STATES: dict[VersionState | None, Appearance] = {

@@ -424,3 +424,18 @@ def test_a_notification_that_is_held_or_was_there_takes_no_room_in_the_queue(env
     environment.runner.round()
 
     assert added == [3, 0]
+
+
+def test_a_key_that_has_ended_sends_no_row_until_another_resumes_the_campaign(environment: CampaignEnvironment) -> None:
+    campaign = environment.started(3)
+    environment.ended.add(ADA.name)
+
+    waiting = environment.run_to_end(campaign, 3)
+    assert (waiting.run.waits_for, environment.all_jobs()) == (CampaignHold.KEY, [])
+
+    environment.administration.pause(BOB, campaign.campaign_id, "acme")
+    environment.administration.resume(BOB, campaign.campaign_id, "acme")
+    ended = environment.run_to_end(campaign)
+
+    assert (ended.run.queued, ended.budget) == (3, "bob")
+    assert {job.created_by for job in environment.all_jobs()} == {BOB.name}
