@@ -47,8 +47,9 @@ class MemoryCampaignStore:
     def add(self, campaign: Campaign) -> None:
         """See the port."""
         with self._lock:
-            self._campaigns[campaign.campaign_id] = campaign
-            self._due_at[campaign.campaign_id] = campaign.updated_at
+            if campaign.campaign_id not in self._campaigns:
+                self._campaigns[campaign.campaign_id] = campaign
+                self._due_at[campaign.campaign_id] = campaign.updated_at
 
     def get(self, campaign_id: str, account: str | None = None) -> Campaign | None:
         """See the port."""

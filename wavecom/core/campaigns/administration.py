@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import structlog
 
@@ -29,6 +31,7 @@ from wavecom.errors import (
     CampaignNotFoundError,
     CampaignStatusError,
     ForbiddenError,
+    IdempotencyMismatchError,
     InvalidRequestError,
     LostRaceError,
     Problem,
@@ -86,11 +89,17 @@ class CampaignAdministration:
         self._usual_limits = usual_limits
         self.approval_rows = approval_rows
 
-    def create(self, actor: Actor, new: NewCampaign) -> Campaign:
+    def create(self, actor: Actor, new: NewCampaign, idempotency_key: str | None = None) -> Campaign:
         """Make one that waits for its rows. A template's version is the one that is current now, unless it is named.
 
-        Raises ``InvalidRequestError``.
+        With an ``idempotency_key`` of the account's a repetition answers the campaign that the first one made. Raises
+        ``InvalidRequestError``, and ``IdempotencyMismatchError`` where that was another.
         """
+        campaign_id = self._new_id()
+        if idempotency_key is not None:
+            campaign_id = _id_of(actor.client, idempotency_key)
+            if (earlier := self._store.get(campaign_id, actor.client)) is not None:
+                return _repeated(earlier, new)
         now = self._clock.now()
         problems = _time_problems(new, now)
         notification = dict(new.notification)
@@ -108,7 +117,7 @@ class CampaignAdministration:
         if problems:
             raise InvalidRequestError(problems)
         campaign = Campaign(
-            campaign_id=self._new_id(),
+            campaign_id=campaign_id,
             account=actor.client,
             name=new.name,
             channel=new.channel,
@@ -125,7 +134,8 @@ class CampaignAdministration:
         )
         self._note(CampaignAction.CREATE, actor.name, campaign, self._new_id())
         self._store.add(campaign)
-        return campaign
+        # The first of two who ask at one time.
+        return campaign if idempotency_key is None else _repeated(self.get(campaign_id, actor.client), new)
 
     def get(self, campaign_id: str, account: str | None) -> Campaign:
         """One of them; ``account`` None: whosever it is."""
@@ -283,6 +293,24 @@ class CampaignAdministration:
             status=campaign.status.value,
             actor=actor,
         )
+
+
+def _id_of(account: str, idempotency_key: str) -> str:
+    """The id of the campaign that an account makes with this key: by name, so the same each time."""
+    digest = hashlib.sha256(f"campaign\n{account}\n{idempotency_key}".encode()).digest()
+    return str(UUID(bytes=digest[:16], version=5))
+
+
+def _repeated(known: Campaign, new: NewCampaign) -> Campaign:
+    """``known``, if it was made of the same request. Raises ``IdempotencyMismatchError``."""
+    common = dict(known.notification)
+    if "version" not in new.notification:
+        # The one that was current then.
+        common.pop("version", None)
+    made = (known.name, common, known.columns, known.pace, known.start_at, known.window, known.ttl_seconds)
+    if made != (new.name, new.notification, new.columns, new.pace, new.start_at, new.window, new.ttl_seconds):
+        raise IdempotencyMismatchError(known.created_at)
+    return known
 
 
 def limits_of(actor: Actor, usual: Limits) -> Limits:

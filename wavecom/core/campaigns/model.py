@@ -219,7 +219,7 @@ class CampaignStore(Protocol):
     """All campaigns with their rows. Raises ``StoreError``. May be called from several threads at once."""
 
     def add(self, campaign: Campaign) -> None:
-        """Keep a new one. May be repeated."""
+        """Keep a new one, unless there is one of its id. May be repeated."""
         ...
 
     def get(self, campaign_id: str, account: str | None = None) -> Campaign | None:

@@ -69,8 +69,8 @@ class MongoCampaignStore:
 
     def add(self, campaign: Campaign) -> None:
         """See the port."""
-        with writing():
-            self._campaigns.replace_one({"_id": campaign.campaign_id}, document_of(campaign), upsert=True)
+        with writing(), suppress(DuplicateKeyError):
+            self._campaigns.insert_one(document_of(campaign))
 
     def get(self, campaign_id: str, account: str | None = None) -> Campaign | None:
         """See the port."""

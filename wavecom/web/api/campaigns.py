@@ -15,6 +15,7 @@ from wavecom.core.job import JobId
 from wavecom.core.ports import Cursor
 from wavecom.services.web import WebServices
 from wavecom.web.api import campaign_actions, cursors
+from wavecom.web.api.arguments import HEADER, IDEMPOTENCY_KEY, idempotency_key
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.campaign_rows import (
     COMPLETE,
@@ -65,16 +66,17 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
 
     @blueprint.operation("POST", "", id="createCampaign")
     @authenticator.requires(KeyScope.SEND)
+    @blueprint.takes(IDEMPOTENCY_KEY)
     @blueprint.reads(CampaignSchema(), example=NEW_EXAMPLE)
     @blueprint.answers(201, CAMPAIGN, example=EXAMPLE, headers={"Location": "where it can be read"})
-    @blueprint.fails(errors.UncertainWriteError)
+    @blueprint.fails(errors.IdempotencyMismatchError, errors.UncertainWriteError)
     def create(new: NewCampaign) -> Response:
         """Make a campaign, which then waits for its rows.
 
         Upload the rows, look at what was rejected, start it. What `columns` says of a column goes into the
         notification of each row: `to.email`, `locale`, `variables.name`. Without `columns` they go by their names.
         """
-        campaign = campaigns.create(caller(), new)
+        campaign = campaigns.create(caller(), new, idempotency_key(request.headers.get(HEADER)))
         response = json_response(represented(campaign), HTTPStatus.CREATED)
         response.headers["Location"] = f"{request.root_path}{PATH}/{campaign.campaign_id}"
         return response

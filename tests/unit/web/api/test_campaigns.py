@@ -59,6 +59,20 @@ def test_a_campaign_is_made_uploaded_started_and_told_of(environment: WebEnviron
     assert api.get("/api/campaigns").json["items"] == [told]
 
 
+def test_a_campaign_that_is_asked_for_again_is_made_once(api: FlaskClient) -> None:
+    key = {"Idempotency-Key": "spring"}
+    first = api.post("/api/campaigns", json=NEW, headers=key)
+    path = f"/api/campaigns/{first.json['campaignId']}"
+    api.patch(f"{path}/rows", data=ROWS, headers=CSV)
+
+    again = api.post("/api/campaigns", json=NEW, headers=key)
+
+    assert (again.status_code, again.json) == (201, api.get(path).json)
+    other = api.post("/api/campaigns", json=NEW | {"name": "Autumn"}, headers=key)
+    assert other.json["code"] == "idempotency_mismatch"
+    assert len(api.get("/api/campaigns").json["items"]) == 1
+
+
 def test_what_was_rejected_is_a_csv_with_line_column_and_reason(api: FlaskClient) -> None:
     path = create(api)
     api.patch(f"{path}/rows", data=ROWS, headers=CSV)
