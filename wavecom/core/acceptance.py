@@ -15,6 +15,7 @@ from functools import partial
 from typing import NoReturn
 
 from wavecom.core.actor import Actor
+from wavecom.core.fallback import is_step_key
 from wavecom.core.job import Job
 from wavecom.core.named_files import NamedFiles
 from wavecom.core.new_notification import NewNotification
@@ -119,7 +120,8 @@ class Acceptance:
     def _request_for_one(self, actor: Actor, new: NewNotification) -> QuotaRequest | None:
         """What has to be asked before ``new`` is stored; None: nothing."""
         limits = self._limits(actor)
-        if new.idempotency_key is not None:
+        # Nobody repeats a request by our own key for a step, so there is no name that its charge would be kept under.
+        if new.idempotency_key is not None and not is_step_key(new.idempotency_key):
             name = name_of(actor.client, new.idempotency_key)
             return QuotaRequest(actor.budget or "", limits, names=(name,), wants_answer=True)
         return None if limits.is_unlimited else QuotaRequest(actor.budget or "", limits, 1)

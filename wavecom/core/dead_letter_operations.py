@@ -211,6 +211,13 @@ class DeadLetters:
         with self._runner.audited(operation):
             operation.first_id = operation.last_id = job_id
 
+    def cancel_fallback(self, fallback_id: str, cancel: Callable[[], object], operator: str) -> None:
+        """Call ``cancel``, which cancels this fallback, with an audit entry. Raises what ``cancel`` raises."""
+        operation = self._runner.new(AuditAction.CANCEL, {"jobs": fallback_id}, BulkOptions(operator=operator))
+        with self._runner.audited(operation):
+            cancel()
+            operation.first_id = operation.last_id = JobId(fallback_id)
+
     def send_elsewhere(self, job_id: JobId, send: Callable[[], JobId], operator: str, reason: str) -> JobId:
         """Call ``send``, which sends a job's message to another address; answers the new job's id.
 

@@ -26,7 +26,8 @@ def represented(event: ClientEvent) -> dict[str, Any]:
             if error is None
             else {"code": error.code, "message": error.message, "provider": error.provider},
             "nextAttemptAt": None if event.next_attempt_at is None else _rfc3339(event.next_attempt_at),
-            "idempotencyKey": event.idempotency_key,
+            # A step's is that of the whole, or our own.
+            "idempotencyKey": event.idempotency_key if event.parent is None else None,
             "metadata": event.metadata,
             "parent": None
             if event.parent is None

@@ -27,6 +27,16 @@ WAIT_MAXIMUM: Final = timedelta(days=3)
 FIRST_LOOK: Final = timedelta(seconds=30)
 
 
+#: What the key begins with under which a step is accepted, where its client gave none; no client can give it, because
+#: it is not of ASCII characters.
+_STEP_KEY: Final = "fallback\N{RIGHTWARDS ARROW}"
+
+
+def is_step_key(idempotency_key: str) -> bool:
+    """Whether this is our own key for a step, which no client knows."""
+    return idempotency_key.startswith(_STEP_KEY)
+
+
 class FallbackStatus(StrEnum):
     """Where a fallback stands. All but the first are ends, and are called as those of a job."""
 
@@ -164,7 +174,7 @@ class Fallback:
         """Under which the job of the step with this number (from 1) is accepted: so there is never a second one."""
         if number == 1 and self.idempotency_key is not None:
             return self.idempotency_key
-        return f"fallback {self.fallback_id} {number}"
+        return f"{_STEP_KEY}{self.fallback_id} {number}"
 
     def notification_of(self, number: int) -> NewNotification:
         """What is accepted as the step with this number (from 1)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
 from wavecom.core.acceptance import Acceptance
@@ -79,7 +80,7 @@ class Fallbacks:
         """
         fallback = new.accepted(self._new_id(), self._clock.now(), records_events=self._records_events(actor.client))
         first = replace(fallback.notification_of(1), traceparent=new.traceparent)
-        problems = self._problems(actor, fallback)
+        problems = [*self._problems(actor, fallback), *_too_long_waits(fallback)]
         if problems:
             [earlier] = self._submission.repeated(actor.client, [first])
             if earlier is not None and earlier.job.parent is not None:
@@ -115,7 +116,7 @@ class Fallbacks:
         """The fallback; None where there is none of this client's. Raises ``StoreError``."""
         return self._fallbacks.get(fallback_id, client)
 
-    def cancel(self, fallback_id: str, client: str | None = None, *, by: str | None = None) -> Fallback:
+    def cancel(self, fallback_id: str, client: str | None = None, *, by: str) -> Fallback:
         """Make sure that no further step begins, and that the current one is not sent where it has not been yet.
 
         Answers it as it is then; cancelling twice is once. Raises ``JobNotFoundError``, ``TooLateToCancelError`` where
@@ -132,7 +133,7 @@ class Fallbacks:
             if fallback.cancelled_by is None:
                 now = self._clock.now()
                 entry = FallbackEntry(now, FallbackEvent.CANCEL_REQUESTED, by=by)
-                asked = fallback.changed(now, cancelled_by=by or "operator", due_at=now, logs=(*fallback.logs, entry))
+                asked = fallback.changed(now, cancelled_by=by, due_at=now, logs=(*fallback.logs, entry))
                 if not self._fallbacks.write(asked):
                     continue
                 fallback = asked
@@ -166,3 +167,16 @@ class Fallbacks:
         # Left behind, it would be found due, and its first step made or found to be another's.
         with suppress(StoreError):
             self._fallbacks.remove(fallback.fallback_id)
+
+
+def _too_long_waits(fallback: Fallback) -> list[Problem]:
+    """The first wait at whose end, where those before it were used up, the time of the whole is over."""
+    waited_until = fallback.current.begun_at or fallback.created_at
+    for place, step in enumerate(fallback.steps):
+        waited_until += step.wait or timedelta(0)
+        if step.wait is not None and waited_until >= fallback.expires_at:
+            text = (
+                "ends when the fallback has expired, so no later step could begin by it; shorten it or give more time"
+            )
+            return [Problem(f"/fallback/{place}/wait", text)]
+    return []

@@ -66,7 +66,8 @@ def summary(job: Job) -> Json:
         "error": _error(job.error),
         "metadata": job.metadata,
         "parent": None if job.parent is None else {"jobId": job.parent.fallback_id, "step": job.parent.number},
-        "idempotencyKey": job.idempotency_key,
+        # A step's is that of the whole, or our own.
+        "idempotencyKey": job.idempotency_key if job.parent is None else None,
         "createdBy": job.created_by,
         "createdAt": rfc3339(job.created_at),
         "updatedAt": rfc3339(job.updated_at),

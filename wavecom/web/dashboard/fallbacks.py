@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 
-from flask import render_template
+from flask import flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
 
 from wavecom.core.fallback import Fallback
-from wavecom.errors import JobNotFoundError
+from wavecom.errors import ConflictError, JobNotFoundError
 from wavecom.web.api import fallbacks
 from wavecom.web.dashboard.context import pages, viewer
 
-_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+#: The form of an id, of a notification or a fallback.
+ID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def visible(fallback_id: str) -> Fallback | None:
     """The fallback; None where this viewer may see none of this id. Raises ``StoreError``."""
-    if not _ID.fullmatch(fallback_id):
+    if not ID_FORM.fullmatch(fallback_id):
         return None
     return pages().services.fallbacks.get(fallback_id.lower(), viewer().client)
 
@@ -24,7 +26,9 @@ def visible(fallback_id: str) -> Fallback | None:
 def page_of(fallback: Fallback) -> str:
     """Its page. It shows no recipient and no text: the steps' own pages do, to those who may read them."""
     detail = fallbacks.detail(pages().services, fallback)
-    return render_template("dashboard/fallback.html", fallback=fallback, steps=detail["steps"])
+    return render_template(
+        "dashboard/fallback.html", fallback=fallback, steps=detail["steps"], may_manage=viewer().may_manage
+    )
 
 
 def page(fallback_id: str, missing: JobNotFoundError) -> str:
@@ -33,3 +37,29 @@ def page(fallback_id: str, missing: JobNotFoundError) -> str:
     if found is None:
         raise missing
     return page_of(found)
+
+
+def cancel(fallback_id: str, missing: JobNotFoundError) -> Response | tuple[str, int]:
+    """Ask, then cancel the fallback with this id. Raises ``missing`` where there is none."""
+    fallback = visible(fallback_id)
+    if fallback is None:
+        raise missing
+    if request.method == "GET":
+        status = 409 if fallback.is_over else 200
+        return render_template("dashboard/fallback_cancel.html", fallback=fallback), status
+    services, by, client = pages().services, viewer().actor.name, viewer().client
+
+    def do() -> Fallback:
+        return services.fallbacks.cancel(fallback.fallback_id, client, by=by)
+
+    try:
+        if client is None:
+            services.dead_letters.cancel_fallback(fallback.fallback_id, do, by)
+        else:
+            do()
+    except ConflictError as error:
+        # It has ended by itself meanwhile.
+        flash(str(error), "warn")
+    else:
+        flash("Cancelled. No further step begins.", "good")
+    return redirect(url_for("dashboard.notification", job_id=fallback.fallback_id), 303)

@@ -6,7 +6,6 @@ written down with the key or the operator who did it.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from flask import flash, redirect, render_template, request, url_for
@@ -20,9 +19,9 @@ from wavecom.core.states import WAITING, Status
 from wavecom.errors import ConflictError, JobNotFoundError, RateLimitedError
 from wavecom.web.api.field_errors import problems
 from wavecom.web.api.schemas.action import REASON_LIMIT, SettleSchema
+from wavecom.web.dashboard import fallbacks
 from wavecom.web.dashboard.context import pages, viewer
 
-_JOB_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SETTLE = SettleSchema()
 
 
@@ -78,15 +77,22 @@ def possible(job: Job) -> tuple[JobAction, ...]:
 
 def visible(job_id: str) -> Job:
     """The notification, whole. Raises ``JobNotFoundError`` for one that this viewer may not see."""
-    found = pages().services.jobs.get(JobId(job_id.lower()), viewer().client) if _JOB_ID.fullmatch(job_id) else None
+    found = (
+        pages().services.jobs.get(JobId(job_id.lower()), viewer().client)
+        if fallbacks.ID_FORM.fullmatch(job_id)
+        else None
+    )
     if found is None:
         raise JobNotFoundError("There is no notification with this id that this login may see.")
     return found
 
 
 def cancel(job_id: str) -> Answer:
-    """Ask, then cancel."""
-    return _page(CANCEL, job_id)
+    """Ask, then cancel; a fallback, too."""
+    try:
+        return _page(CANCEL, job_id)
+    except JobNotFoundError as error:
+        return fallbacks.cancel(job_id, error)
 
 
 def retry(job_id: str) -> Answer:

@@ -17,6 +17,7 @@ from wavecom.core.job import CallResult, Claim, Job, JobId, Outcome, ProviderRes
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
 from wavecom.errors import StoreError, UncertainWriteError
+from wavecom.web.api.arguments import is_idempotency_key
 
 PUSH = {
     "type": "push",
@@ -259,6 +260,31 @@ def test_steps_that_make_no_fallback_are_refused(api: FlaskClient, steps: Any, p
 
     assert response.status_code == 422
     assert [each["pointer"] for each in response.get_json()["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("waits", "ttl", "pointer"), [(("59s",), 60, None), (("60s",), 60, "/0"), (("30s", "40s"), 60, "/1")]
+)
+def test_waits_end_before_the_whole_expires(
+    api: FlaskClient, waits: tuple[str, ...], ttl: int, pointer: str | None
+) -> None:
+    steps = [*({**PUSH, "wait": wait} for wait in waits), SMS]
+
+    response = api.post("/api/notifications", json={"fallback": steps, "ttlSeconds": ttl})
+
+    wrong = [each["pointer"] for each in response.get_json().get("errors", [])]
+    assert wrong == ([] if pointer is None else [f"/fallback{pointer}/wait"])
+
+
+def test_no_client_can_have_a_step_s_key_and_none_is_shown_it(environment: WebEnvironment, api: FlaskClient) -> None:
+    api.post("/api/notifications", json=BODY)
+    api.post("/api/notifications", json=BODY, headers={"Idempotency-Key": "order 42"})
+
+    jobs = jobs_of(environment)
+
+    assert [read(api, job.job_id)["idempotencyKey"] for job in jobs] == [None, None]
+    keys = {job.idempotency_key or "" for job in jobs} - {"order 42"}
+    assert [is_idempotency_key(key) for key in keys] == [False]
 
 
 def test_a_wait_may_say_what_is_waited_for(api: FlaskClient) -> None:

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from tests.factories import NOW, PAYLOADS, RECIPIENTS, make_job
 from tests.unit.web.dashboard.environment import Browser, DashboardEnvironment
-from wavecom.core.fallback import FallbackEntry, FallbackEvent, NewFallback, Step
+from wavecom.core.audit import AuditAction
+from wavecom.core.fallback import FallbackEntry, FallbackEvent, FallbackStatus, NewFallback, Step
 from wavecom.core.job import FallbackStep
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
@@ -34,6 +35,27 @@ def test_it_leads_to_the_steps_and_says_why_each_began(environment: DashboardEnv
     assert "step 1: it failed: &lt;rejected&gt;" in page.text
     assert str(RECIPIENTS[Channel.SMS]["phone"]) not in page.text
     assert f'href="/notifications/{ID}"' in browser.get(f"/notifications/{job.job_id}").text
+
+
+def test_an_operator_cancels_it_and_is_noted(environment: DashboardEnvironment, browser: Browser) -> None:
+    push = Step(
+        type=Channel.PUSH, to=RECIPIENTS[Channel.PUSH], payload=PAYLOADS[Channel.PUSH], wait=timedelta(seconds=30)
+    )
+    sms = Step(type=Channel.SMS, to=RECIPIENTS[Channel.SMS], payload=PAYLOADS[Channel.SMS])
+    environment.fallbacks.add(NewFallback(client="acme", steps=(push, sms)).accepted(ID, NOW))
+    assert f'href="/notifications/{ID}/cancel"' in browser.get(f"/notifications/{ID}").text
+    assert "Cancel this fallback?" in browser.get(f"/notifications/{ID}/cancel").text
+
+    answer = browser.post(f"/notifications/{ID}/cancel", {})
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/notifications/{ID}")
+    found = environment.fallbacks.get(ID)
+    assert found is not None
+    assert (found.status, found.cancelled_by) == (FallbackStatus.CANCELLED, "operator")
+    [entry] = environment.audit.operations.values()
+    assert (entry.action, entry.operator, entry.first_id) == (AuditAction.CANCEL, "operator", ID)
+    assert f'href="/notifications/{ID}/cancel"' not in browser.get(f"/notifications/{ID}").text
+    assert browser.get(f"/notifications/{ID}/cancel").status_code == 409
 
 
 def test_one_that_there_is_not_is_not_found(browser: Browser) -> None:
