@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +20,10 @@ ROWS: Final = 4_000
 WRONG_EACH: Final = 100
 _PIECE: Final = 100
 _TIMEOUT_SECONDS: Final = 30
+_PAUSE_SECONDS: Final = 0.5
 _GIVE_UP_SECONDS: Final = 240
+#: So slow that a campaign is under way at each kill: who takes it up again may catch up on two seconds.
+_ROWS_PER_SECOND: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,94 +78,158 @@ def reconcile_campaigns(found: Sequence[CampaignEvidence], wanted: int) -> list[
 
 
 class DrillCampaign:
-    """One campaign at the API, by a client that goes on whatever breaks off."""
+    """One campaign at the API: made, uploaded and started by a client that goes on whatever breaks off.
 
-    def __init__(self, url: str, key: str) -> None:
+    The client is a thread, so that whoever waits for it can start again what has died. Durations are multiplied by
+    ``pace``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        pace: float,
+        rows_per_second: int | None = None,
+        open_session: Callable[[], requests.Session] = requests.Session,
+    ) -> None:
+        self._address = f"{url}/api/campaigns"
         self._headers = {"Authorization": f"Bearer {key}"}
+        self._pace = pace
         notification = {"type": "sms", "payload": {"text": "Our spring offer begins today."}}
-        made = self._until_told("POST", f"{url}/api/campaigns", json={"name": "drill", "notification": notification})
-        self._address = f"{url}/api/campaigns/{made['campaignId']}"
+        self._campaign: dict[str, Any] = {"name": "drill", "notification": notification}
+        if rows_per_second is not None:
+            self._campaign["pace"] = {"rowsPerSecond": rows_per_second}
+        self._session = open_session()
+        #: The bytes with which requests began.
+        self.offsets: list[int] = []
+        #: Whether it was uploaded and started.
+        self.is_started = False
+        #: Why the client gave up.
+        self.failure: str | None = None
 
-    @contextmanager
-    def uploading(self, seconds: float) -> Iterator[None]:
-        """Upload the rows within about ``seconds`` while the body runs, and until all are here."""
-        thread = threading.Thread(target=self._upload, args=(seconds,), daemon=True)
-        thread.start()
-        yield
-        thread.join(_GIVE_UP_SECONDS)
-
-    def start(self) -> None:
-        """Have the rows sent."""
-        self._until_told("POST", f"{self._address}/start")
+    def begin(self, seconds: float) -> None:
+        """Have the rows uploaded within about ``seconds``, and then sent; returns at once."""
+        threading.Thread(target=self._run, args=(seconds,), daemon=True).start()
 
     @property
-    def is_finished(self) -> bool:
-        """Whether every row has been dealt with; False too while nobody answers."""
-        try:
-            answer = requests.get(self._address, headers=self._headers, timeout=_TIMEOUT_SECONDS)
-            return bool(answer.ok and answer.json()["status"] == "finished")
-        except requests.RequestException:
-            return False
+    def is_over(self) -> bool:
+        """Whether the client has nothing more to do."""
+        return self.is_started or self.failure is not None
 
-    def _upload(self, seconds: float) -> None:
+    def _run(self, seconds: float) -> None:
+        try:
+            made = self._until_told("POST", self._address, json=self._campaign, key="drill-campaign")
+            address = f"{self._address}/{made['campaignId']}"
+            self._upload(f"{address}/rows", seconds)
+            self._until_told("POST", f"{address}/start")
+            self.is_started = True
+        except TimeoutError as error:
+            self.failure = str(error)
+
+    def _upload(self, address: str, seconds: float) -> None:
         data = b"".join(rows_of_file())
-        pause = seconds * _PIECE / ROWS
-        state = {"complete": False}
-        while not state["complete"]:
-            state = self._until_told("GET", f"{self._address}/rows")
-            if state["complete"]:
-                return
-            headers = {"Content-Type": "text/csv", "Upload-Offset": str(state["offset"]), "Upload-Complete": "?1"}
+        pause = seconds * self._pace * _PIECE / ROWS
+        ends_at = time.monotonic() + _GIVE_UP_SECONDS
+        while not (state := self._until_told("GET", address))["complete"]:
+            offset = state["offset"]
+            if time.monotonic() > ends_at:
+                raise TimeoutError(f"the rows of a campaign were not taken; the upload stands at byte {offset}")
+            self.offsets.append(offset)
+            headers = {"Content-Type": "text/csv", "Upload-Offset": str(offset), "Upload-Complete": "?1"}
             try:
-                requests.patch(
-                    f"{self._address}/rows",
-                    data=_slowly(data[state["offset"] :], pause),
+                answer = self._session.patch(
+                    address,
+                    data=_slowly(data[offset:], pause),
                     headers=self._headers | headers,
                     timeout=_TIMEOUT_SECONDS,
                 )
+                is_taken = answer.ok
             except requests.RequestException:
-                time.sleep(0.5)
+                is_taken = False
+            if not is_taken:
+                time.sleep(_PAUSE_SECONDS * self._pace)
 
-    def _until_told(self, method: str, address: str, **options: Any) -> Any:
+    def _until_told(self, method: str, address: str, *, key: str | None = None, **options: Any) -> Any:
+        headers = self._headers | ({} if key is None else {"Idempotency-Key": key})
         ends_at = time.monotonic() + _GIVE_UP_SECONDS
+        said = "nothing"
         while True:
             try:
-                answer = requests.request(method, address, headers=self._headers, timeout=_TIMEOUT_SECONDS, **options)
+                answer = self._session.request(method, address, headers=headers, timeout=_TIMEOUT_SECONDS, **options)
                 if answer.ok:
                     return answer.json()
-            except requests.RequestException:
-                pass
+                said = str(answer.status_code)
+            except requests.RequestException as error:
+                said = type(error).__name__
             if time.monotonic() > ends_at:
-                raise TimeoutError(f"{method} of a campaign was not answered")
-            time.sleep(0.5)
+                raise TimeoutError(f"{method} of a campaign was not answered: {said}")
+            time.sleep(_PAUSE_SECONDS * self._pace)
 
 
 def _slowly(data: bytes, pause: float) -> Iterator[bytes]:
-    size = _PIECE * 13
+    size = _PIECE * 14
     for begin in range(0, len(data), size):
         yield data[begin : begin + size]
         time.sleep(pause)
 
 
-def kill_web_while_rows_come(deployment: Deployment) -> None:
-    """Kill web processes while a campaign is uploaded, then send it."""
-    campaign = DrillCampaign(deployment.config.url, deployment.config.api_key)
-    with campaign.uploading(12):
-        for kill in (deployment.kill_web_child, lambda: deployment.kill_program("web"), deployment.kill_web_child):
-            deployment.pause(3)
-            kill()
-    campaign.start()
-    deployment.wait_until(lambda: campaign.is_finished, 180)
+def kill_web_while_rows_come(
+    deployment: Deployment, open_session: Callable[[], requests.Session] = requests.Session
+) -> None:
+    """Kill web processes while a campaign is uploaded, each after some of its rows are stored; then it is sent."""
+    campaign = DrillCampaign(
+        deployment.config.url, deployment.config.api_key, pace=deployment.plan.pace, open_session=open_session
+    )
+    campaign.begin(12)
+    kills = (deployment.kill_web_child, lambda: deployment.kill_program("web"), deployment.kill_web_child)
+    # A thousand rows, which are stored at once, come in 3 s.
+    _kill_on_the_way(deployment, kills, "upload", "offset", 2)
+    _await_end(deployment, campaign)
+    if not any(campaign.offsets):
+        deployment.notes.broken.append("no upload of a campaign went on behind rows that were stored")
 
 
 def kill_ops_while_rows_go(deployment: Deployment) -> None:
-    """Kill the ops process while a campaign is sent."""
-    campaign = DrillCampaign(deployment.config.url, deployment.config.api_key)
-    with campaign.uploading(1):
-        pass
-    campaign.start()
-    dice = random.Random(f"{deployment.plan.seed}/campaign-ops-killed")
-    for _ in range(4):
-        deployment.pause(dice.uniform(0.5, 4))
-        deployment.kill_program("ops")
-    deployment.wait_until(lambda: campaign.is_finished, 240)
+    """Kill the ops process while a campaign is sent, each time after it has sent some."""
+    campaign = DrillCampaign(
+        deployment.config.url,
+        deployment.config.api_key,
+        pace=deployment.plan.pace,
+        rows_per_second=_ROWS_PER_SECOND,
+    )
+    campaign.begin(1)
+    _kill_on_the_way(deployment, [lambda: deployment.kill_program("ops")] * 4, "run", "row", 1)
+    _await_end(deployment, campaign)
+
+
+def _kill_on_the_way(
+    deployment: Deployment, kills: Sequence[Callable[[], None]], part: str, name: str, longest: float
+) -> None:
+    """Do one after the other, each within ``longest`` seconds after a number that the campaign keeps has grown."""
+    dice = random.Random(f"{deployment.plan.seed}/campaign")
+    seen = 0
+
+    def has_moved() -> bool:
+        return bool(_stored(deployment).get(part, {}).get(name, 0) > seen)
+
+    for kill in kills:
+        if not deployment.wait_until(has_moved, _GIVE_UP_SECONDS, 0.1):
+            deployment.notes.broken.append(f"a campaign did not move any more before a kill: {part}.{name} is {seen}")
+            return
+        deployment.pause(dice.uniform(0, longest))
+        seen = _stored(deployment)[part][name]
+        kill()
+
+
+def _await_end(deployment: Deployment, campaign: DrillCampaign) -> None:
+    deployment.wait_until(lambda: campaign.is_over, _GIVE_UP_SECONDS)
+    if campaign.failure is not None:
+        deployment.notes.broken.append(campaign.failure)
+    deployment.mark(f"the rows of the campaign were sent from bytes {', '.join(map(str, campaign.offsets))} on")
+    deployment.wait_until(lambda: _stored(deployment).get("status") == "finished", _GIVE_UP_SECONDS)
+
+
+def _stored(deployment: Deployment) -> dict[str, Any]:
+    """The campaign as the store has it; nothing while there is none."""
+    return deployment.jobs.database["campaigns"].find_one() or {}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -12,7 +14,7 @@ import orjson
 import requests
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-from wavecom.commands.console import console, explaining_errors, print_json, table_of
+from wavecom.commands.console import INTERRUPTED, UNAVAILABLE, console, print_json, table_of
 from wavecom.errors import UnavailableError
 
 _TIMEOUT_SECONDS: Final = 60
@@ -21,8 +23,13 @@ _UPLOAD_SECONDS: Final = 600
 #: Bytes of one request. After a break no more is sent again.
 _PART: Final = 8 * 1024 * 1024
 _PIECE: Final = 64 * 1024
-#: Breaks of one upload in a row without a byte more.
-_TRIES: Final = 5
+#: Tries in a row without a byte more, and the pauses between them, each twice as long as the one before: a minute in
+#: all, in which a server that was started again has long been back.
+_TRIES: Final = 7
+_FIRST_PAUSE_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 30.0
+#: Answers to an upload that say nothing of the rows: it broke off, or nobody could take it now.
+_BROKEN_OFF: Final = frozenset({408, 429, 502, 503, 504})
 _TYPES: Final = {".csv": "text/csv", ".ndjson": "application/x-ndjson", ".jsonl": "application/x-ndjson"}
 
 _URL = click.option("--url", required=True, metavar="URL", help="WaveCom's address.")
@@ -66,12 +73,16 @@ def upload(file: Path, url: str, key: str | None, define: Path | None, resume: s
     content_type = _TYPES.get(file.suffix.lower())
     if content_type is None:
         raise click.UsageError(f"{file.name} must end in one of {', '.join(_TYPES)}.")
-    with explaining_errors():
+    with _explaining_errors():
         api = CampaignApi(url, key)
         if resume is None and define is not None:
             resume = str(api.ask("POST", "", _json_of(define))["campaignId"])
             click.echo(f"Campaign {resume}")
-        told = _upload(api, str(resume), file, content_type)
+        try:
+            told = _upload(api, str(resume), file, content_type)
+        except KeyboardInterrupt:
+            click.echo(f"Interrupted. {_how_to_go_on(str(resume))}.", err=True)
+            raise SystemExit(INTERRUPTED) from None
     click.echo(f"{told['rows']:,} rows, {told['rejected']:,} of them rejected.")
     if told["rejected"]:
         click.echo(f"Why: wavecom campaigns rejected {resume} --url {url}")
@@ -83,7 +94,7 @@ def upload(file: Path, url: str, key: str | None, define: Path | None, resume: s
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_(url: str, key: str | None, as_json: bool) -> None:
     """List the newest campaigns with their progress."""
-    with explaining_errors():
+    with _explaining_errors():
         found = CampaignApi(url, key).ask("GET", "")["items"]
     if as_json:
         for each in found:
@@ -105,7 +116,7 @@ def list_(url: str, key: str | None, as_json: bool) -> None:
 @_KEY
 def show(campaign_id: str, url: str, key: str | None) -> None:
     """Print how one stands, as JSON."""
-    with explaining_errors():
+    with _explaining_errors():
         print_json(CampaignApi(url, key).ask("GET", f"/{campaign_id}"))
 
 
@@ -115,7 +126,7 @@ def show(campaign_id: str, url: str, key: str | None) -> None:
 @_KEY
 def rejected(campaign_id: str, url: str, key: str | None) -> None:
     """Print the rows that are not sent, with the reasons, as CSV."""
-    with explaining_errors():
+    with _explaining_errors():
         for part in CampaignApi(url, key).rejected(campaign_id):
             click.echo(part, nl=False)
 
@@ -126,7 +137,7 @@ def _action(name: str, words: str) -> None:
     @_URL
     @_KEY
     def act(campaign_id: str, url: str, key: str | None) -> None:
-        with explaining_errors():
+        with _explaining_errors():
             told = CampaignApi(url, key).ask("POST", f"/{campaign_id}/{name}")
         click.echo(f"{told['name']}: {told['status']}")
 
@@ -151,8 +162,16 @@ class CampaignApi:
         """What the API answers to one request."""
         return self._told(self._request(method, path, json=body))
 
+    def upload_state(self, campaign_id: str) -> Any:
+        """How far the upload of its rows is; None: nobody can say it now."""
+        try:
+            answer = self._request("GET", f"/{campaign_id}/rows")
+        except UnavailableError:
+            return None
+        return None if answer.status_code in _BROKEN_OFF else self._told(answer)
+
     def send_rows(self, campaign_id: str, offset: int, rows: Iterator[bytes], content_type: str, is_last: bool) -> Any:
-        """Upload rows from a byte on; None: the connection broke, or somebody was quicker: ask for the offset."""
+        """Upload rows from a byte on; None: it broke off, or somebody was quicker: ask for the offset."""
         headers = {
             "Content-Type": content_type,
             "Upload-Offset": str(offset),
@@ -162,7 +181,7 @@ class CampaignApi:
             answer = self._request("PATCH", f"/{campaign_id}/rows", data=rows, headers=headers, timeout=_UPLOAD_SECONDS)
         except UnavailableError:
             return None
-        if answer.status_code in {408, 503} or (answer.headers.get("Upload-Offset") and not answer.ok):
+        if answer.status_code in _BROKEN_OFF or (answer.headers.get("Upload-Offset") and not answer.ok):
             return None
         return self._told(answer)
 
@@ -216,27 +235,48 @@ def _json_of(path: Path) -> Any:
 
 
 def _upload(api: CampaignApi, campaign_id: str, file: Path, content_type: str) -> Any:
-    """Send the file in parts from wherever the upload is; the last answer."""
+    """Send the file in parts from wherever the upload is; the last answer. Raises ``UnavailableError`` at last."""
     size = os.path.getsize(file)
-    state = api.ask("GET", f"/{campaign_id}/rows")
-    tries = 0
+    state: Any = None
+    furthest, tries = -1, 0
     bar = Progress(BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console(), transient=True)
     with file.open("rb") as stream, bar:
         task = bar.add_task("upload", total=size)
-        while not state["complete"]:
-            offset = state["offset"]
-            bar.update(task, completed=offset)
-            end = min(size, offset + _PART)
-            told = api.send_rows(campaign_id, offset, _pieces(stream, offset, end), content_type, end == size)
-            is_on = told is not None and (told["complete"] or told["offset"] > offset)
-            tries = 0 if is_on else tries + 1
-            if tries >= _TRIES:
-                raise UnavailableError(
-                    f"The upload stands at byte {offset}. Go on later, with --resume {campaign_id} in place of --define"
-                )
-            state = told or api.ask("GET", f"/{campaign_id}/rows")
-        bar.update(task, completed=size)
+        while state is None or not state["complete"]:
+            is_asked = state is None
+            if is_asked:
+                state = api.upload_state(campaign_id)
+            else:
+                offset = state["offset"]
+                end = min(size, offset + _PART)
+                rows = _pieces(stream, offset, end)
+                state = api.send_rows(campaign_id, offset, rows, content_type, end == size)
+            if state is not None and (state["complete"] or state["offset"] > furthest):
+                furthest, tries = state["offset"], 0
+                bar.update(task, completed=furthest)
+            elif state is None or not is_asked:
+                tries += 1
+                if tries >= _TRIES:
+                    where = f"The upload stands at byte {furthest}" if furthest >= 0 else "Nobody says where it stands"
+                    raise UnavailableError(f"{where}. {_how_to_go_on(campaign_id)}")
+                time.sleep(min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (tries - 1)))
     return state
+
+
+def _how_to_go_on(campaign_id: str) -> str:
+    return f"Go on with --resume {campaign_id} in place of --define: what was stored is not uploaded again"
+
+
+@contextmanager
+def _explaining_errors() -> Iterator[None]:
+    """As ``console.explaining_errors``, for who knows WaveCom by its address alone."""
+    try:
+        yield
+    except UnavailableError as error:
+        click.echo(f"{error}.", err=True)
+        raise SystemExit(UNAVAILABLE) from None
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
 
 
 def _pieces(stream: BinaryIO, begin: int, end: int) -> Iterator[bytes]:

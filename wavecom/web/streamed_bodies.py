@@ -132,6 +132,13 @@ class StreamedBodies:
             feeding.cancel()
 
     async def _feed(self, proto: HTTPProtocol, length: int | None, body: StreamedBody) -> None:
+        try:
+            await self._feed_all(proto, length, body)
+        finally:
+            # Whatever went wrong: the view must not wait for ever for what nobody brings.
+            body.end(ClientDisconnected())
+
+    async def _feed_all(self, proto: HTTPProtocol, length: int | None, body: StreamedBody) -> None:
         parts = aiter(proto)
         byte_count = empty = 0
         waited = 0.0

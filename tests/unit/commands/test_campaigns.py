@@ -22,19 +22,26 @@ DEFINITION = {"name": "Spring", "notification": {"type": "sms", "payload": {"tex
 
 
 class Server:
-    """Answers requests with the application; breaks the connection at these uploads."""
+    """Answers requests with the application; breaks the connection at these uploads, and is away after that."""
 
     def __init__(self, environment: WebEnvironment) -> None:
         self._client = environment.app.test_client()
         self.breaks: set[int] = set()
         self.uploads = 0
+        #: Requests that are not answered after a break.
+        self.away = 0
+        self._refuses = 0
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:
+        if self._refuses:
+            self._refuses -= 1
+            raise requests.ConnectionError
         data = options.get("data")
         if data is not None:
             self.uploads += 1
             data = b"".join(data)
             if self.uploads in self.breaks:
+                self._refuses = self.away
                 raise requests.ConnectionError
         answer = self._client.open(
             url, method=method, headers=options.get("headers"), data=data, json=options.get("json")
@@ -51,6 +58,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server = Server(make_environment())
     monkeypatch.setattr(requests, "request", server.request)
     monkeypatch.setattr(commands, "_PART", 4_000)
+    monkeypatch.setattr(commands, "_FIRST_PAUSE_SECONDS", 0)
     return server
 
 
@@ -88,6 +96,25 @@ def test_an_upload_whose_connection_breaks_goes_on(server: Server, tmp_path: Pat
     server.breaks = {2, 3}
 
     assert "1,001 rows" in run("upload", *files(tmp_path), *URL).output
+
+
+def test_an_upload_outlasts_a_server_that_is_started_again(server: Server, tmp_path: Path) -> None:
+    server.breaks, server.away = {2, 4}, 4
+
+    uploaded = run("upload", *files(tmp_path), *URL)
+
+    assert "1,001 rows, 1 of them rejected." in uploaded.output
+
+
+def test_who_has_to_give_up_is_told_how_to_go_on_and_not_to_make_another(server: Server, tmp_path: Path) -> None:
+    server.breaks, server.away = {2}, 100
+
+    given_up = run("upload", *files(tmp_path), *URL)
+
+    assert given_up.exit_code == 1
+    assert f"--resume {made(given_up)} in place of --define" in given_up.output
+    assert "run the same command again" not in given_up.output
+    assert "Redis" not in given_up.output
 
 
 def test_one_that_was_given_up_is_resumed(server: Server, tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from wavecom.web.streamed_bodies import StreamedBodies, StreamedBody
 
 
 class Peer(Connection):
-    """Sends parts, one when it is asked for; then it ends as granian does, or breaks off."""
+    """Sends parts, one when it is asked for; then it ends as granian does, or with an error."""
 
-    def __init__(self, parts: Iterable[bytes], *, breaks: bool = False) -> None:
+    def __init__(self, parts: Iterable[bytes], *, breaks: type[Exception] | None = None) -> None:
         super().__init__()
         self.sent = 0
         self._parts = parts
@@ -30,8 +30,8 @@ class Peer(Connection):
         for part in self._parts:
             self.sent += len(part)
             yield part
-        if self._breaks:
-            raise ProtocolClosed
+        if self._breaks is not None:
+            raise self._breaks
         yield b""
 
 
@@ -76,7 +76,15 @@ def test_of_a_request_that_is_refused_by_its_head_no_byte_is_read() -> None:
     assert peer.sent == 0
 
 
-@pytest.mark.parametrize(("peer", "length"), [(Peer([b"x" * 5], breaks=True), None), (Peer([b"x" * 5]), 9)])
+@pytest.mark.parametrize(
+    ("peer", "length"),
+    [
+        (Peer([b"x" * 5], breaks=ProtocolClosed), None),
+        (Peer([b"x" * 5]), 9),
+        # What nobody has thought of must not leave the view waiting.
+        (Peer([b"x" * 5], breaks=RuntimeError), None),
+    ],
+)
 def test_a_body_that_breaks_off_does_not_pass_for_a_whole_one(peer: Peer, length: int | None) -> None:
     raised: list[Exception] = []
 
