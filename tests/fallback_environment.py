@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.factories import make_random_bytes
 from tests.memory_storage import MemoryFallbackStore, MemoryJobRepository
 from wavecom.core.acceptance import Acceptance
@@ -22,6 +24,7 @@ def following_over(
     writer: TransitionWriter,
     submission: Submission,
     clock: Clock,
+    **more: Any,
 ) -> FallbackFollowing:
     """What begins the steps of the fallbacks in ``store``."""
     return FallbackFollowing(
@@ -31,6 +34,7 @@ def following_over(
         accept=submission.accept,
         clock=clock,
         retention=Policy().retention,
+        **more,
     )
 
 

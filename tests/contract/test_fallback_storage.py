@@ -162,6 +162,19 @@ def test_waking_shuts_out_who_has_read_what_is_due_already(store: FallbackStore)
     assert [each.due_at for each in store.due(later(90), 10)] == [fallback.due_at]
 
 
+def test_what_somebody_looks_at_is_found_by_others_later_or_when_it_is_woken(store: FallbackStore) -> None:
+    mine, woken, waiting = (replace(make_fallback(number), due_at=later(number)) for number in (1, 2, 9))
+    for each in (mine, woken, waiting, replace(make_fallback(4), due_at=None)):
+        store.add(each)
+
+    store.lease([ID.format(number) for number in (1, 2, 9, 4)], later(3), later(20))
+    store.wake([woken.fallback_id], later(4))
+
+    assert [each.fallback_id for each in store.due(later(8), 10)] == [woken.fallback_id]
+    assert [each.fallback_id for each in store.due(later(20), 10)] == [ID.format(number) for number in (2, 9, 1)]
+    assert store.write(mine.changed(later(5), due_at=None))
+
+
 def test_what_no_store_can_hold_is_refused(store: FallbackStore) -> None:
     if isinstance(store, MemoryFallbackStore):
         pytest.skip("it holds anything")

@@ -44,9 +44,12 @@ def test_every_collection_says_what_it_is_sharded_by() -> None:
 
 def test_the_documentation_shards_each_collection_by_its_key() -> None:
     page = (Path(__file__).parents[2] / "docs" / "mongodb.md").read_text(encoding="utf-8")
-    commands = re.findall(r'sh\.shardCollection\("wavecom\.(\w+)", \{(\w+): 1\}\)', page)
+    commands = re.findall(r'sh\.shardCollection\("wavecom\.(\w+)", \{(\w+): (?:1|"hashed")\}\)', page)
 
     assert dict(commands) == {name: key[0] for name, key in SHARD_KEYS.items() if key is not None}
+    assert 'sh.shardCollection("wavecom.fallbacks", {_id: "hashed"})' in page, (
+        "ids in the order of time go to one shard"
+    )
 
 
 @pytest.mark.parametrize("name", SHARD_KEYS)

@@ -64,6 +64,14 @@ class MemoryFallbackStore:
             found = [each for each in self._fallbacks.values() if each.due_at is not None and each.due_at <= now]
         return sorted(found, key=lambda each: each.due_at or now)[:limit]
 
+    def lease(self, fallback_ids: Sequence[str], now: datetime, until: datetime) -> None:
+        """See the port."""
+        with self._lock:
+            for fallback_id in fallback_ids:
+                found = self._fallbacks.get(fallback_id)
+                if found is not None and found.due_at is not None and found.due_at <= now:
+                    self._fallbacks[fallback_id] = replace(found, due_at=until)
+
     def known(self, fallback_ids: Collection[str]) -> frozenset[str]:
         """See the port."""
         with self._lock:

@@ -295,6 +295,10 @@ class FallbackStore(Protocol):
         """Those whose ``due_at`` has passed, longest due first."""
         ...
 
+    def lease(self, fallback_ids: Sequence[str], now: datetime, until: datetime) -> None:
+        """Have those of them that are still due not found before ``until``, unless they are woken."""
+        ...
+
     def known(self, fallback_ids: Collection[str]) -> frozenset[str]:
         """Those of the ids that are of a fallback."""
         ...

@@ -17,6 +17,7 @@ import structlog
 from wavecom.core.fallback import Fallback, FallbackStore
 from wavecom.core.fallback_rules import BRINGS_UP, CANCELLED_BY, CancelJob, MakeJob, Write, decide
 from wavecom.core.job import FallbackStep, Job, JobId
+from wavecom.core.lanes import Priority
 from wavecom.core.new_notification import NewNotification
 from wavecom.core.operations import Operations
 from wavecom.core.ports import Clock, JobRepository
@@ -36,6 +37,8 @@ log = structlog.get_logger()
 
 #: A fallback has at most five steps, each with a job to make, one to cancel and a write or two.
 _ACTIONS_MAXIMUM: Final = 30
+#: So long nobody else looks at those that one worker has found: longer than a run takes.
+_LEASE: Final = timedelta(seconds=15)
 
 
 class FallbackFollowing:
@@ -73,14 +76,19 @@ class FallbackFollowing:
         ends_at = self._clock.monotonic() + self._budget_seconds
         count = 0
         while True:
-            found = self._fallbacks.due(self._clock.now(), self._batch)
+            now = self._clock.now()
+            found = self._fallbacks.due(now, self._batch)
             if found:
                 self._prepare()
+                # Others look at others meanwhile; what fails, or is left by who dies, is found again when that is over.
+                self._fallbacks.lease([each.fallback_id for each in found], now, now + _LEASE)
             known = self._jobs_of(found)
-            for fallback in found:
+            by_urgency = sorted(found, key=lambda each: each.priority is not Priority.HIGH)
+            for place, fallback in enumerate(by_urgency, 1):
                 self._follow_by_itself(fallback, known[fallback.fallback_id])
                 count += 1
                 if self._clock.monotonic() >= ends_at:
+                    self._fallbacks.wake([each.fallback_id for each in by_urgency[place:]], self._clock.now())
                     return count
             if len(found) < self._batch:
                 return count
@@ -91,7 +99,7 @@ class FallbackFollowing:
         except StoreError:
             raise
         except Exception:
-            # One that was edited into nonsense costs only itself; it is due again, and takes one place of a batch.
+            # One that was edited into nonsense costs only itself.
             log.exception("fallback_failed", fallback_id=fallback.fallback_id)
 
     def follow(self, fallback: Fallback, jobs: Mapping[int, Job] | None = None) -> Fallback | None:

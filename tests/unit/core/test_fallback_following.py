@@ -15,7 +15,7 @@ from wavecom.core.engine import AttemptFinished, CancelRequested, ClaimRequested
 from wavecom.core.fallback import Fallback, FallbackStatus, NewFallback, Step
 from wavecom.core.fallback_following import FallbackFollowing, FallbackObserver
 from wavecom.core.job import CallResult, Claim, FallbackStep, Job, JobError, Outcome, ProviderResult
-from wavecom.core.lanes import Channel
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.new_notification import JobMaker
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
@@ -213,6 +213,39 @@ def test_one_that_nobody_can_follow_costs_only_itself() -> None:
     environment.following.run()
 
     assert environment.stored(good).begun == 2
+
+
+def test_one_that_nobody_can_follow_is_not_tried_again_at_once() -> None:
+    environment = Environment()
+    broken = replace(environment.add(1), begun=7)
+    environment.fallbacks.remove(broken.fallback_id)
+    environment.fallbacks.add(broken)
+    environment.clock.advance(31)
+    environment.following.run()
+
+    environment.clock.advance(1)
+
+    assert environment.following.run() == 0
+
+
+def test_what_is_urgent_is_looked_at_first_and_what_is_left_stays_due() -> None:
+    environment = Environment()
+    normal = environment.add(1)
+    urgent = environment.add(2, priority=Priority.HIGH)
+    environment.clock.advance(31)
+    hasty = following_over(
+        environment.fallbacks,
+        environment.jobs,
+        environment.writer,
+        environment.submission,
+        environment.clock,
+        budget_seconds=0,
+    )
+
+    assert hasty.run() == 1
+
+    assert (environment.stored(urgent).begun, environment.stored(normal).begun) == (2, 1)
+    assert [each.fallback_id for each in environment.fallbacks.due(later(31), 10)] == [normal.fallback_id]
 
 
 def test_a_failed_step_is_started_again_only_by_who_accepts_a_second_message() -> None:

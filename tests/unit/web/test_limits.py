@@ -73,6 +73,17 @@ def test_with_room_the_answer_tells_what_is_left() -> None:
     assert {request.limits for request in quotas.asked} == {Limits(10, 5000)}
 
 
+def test_a_fallback_without_a_key_has_no_name_that_its_charge_is_kept_under() -> None:
+    quotas = ScriptedQuotas(QuotaDecision(LEFT_OVER, charged=1))
+    environment = make_environment(_settings(key_rate_per_second=10), quotas=quotas)
+    push = {"type": "push", "to": {"platform": "fcm", "token": "t"}, "payload": {"title": "a", "body": "b"}}
+
+    answer = environment.client().post(PATH, json={"fallback": [push | {"wait": "30s"}, sms()]})
+
+    assert answer.status_code == 202
+    assert [(request.cost, request.names) for request in quotas.asked] == [(1, ())]
+
+
 def test_without_room_nothing_is_stored_and_the_client_is_told_when_to_come_back() -> None:
     for refused, code in (("rate", "rate_limited"), ("daily", "quota_exhausted")):
         quotas = ScriptedQuotas(QuotaDecision(LEFT_OVER, refused=refused, retry_after_seconds=7))

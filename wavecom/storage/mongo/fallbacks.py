@@ -122,6 +122,13 @@ class MongoFallbackStore:
         """See the port."""
         return _oldest_readable(self._fallbacks, "dueAt", now, limit, _to_fallback, self._unreadable)
 
+    def lease(self, fallback_ids: Sequence[str], now: datetime, until: datetime) -> None:
+        """See the port."""
+        # Not another version: who has read it goes on.
+        where = {"_id": {"$in": list(fallback_ids)}, "dueAt": {"$lte": now}}
+        with writing():
+            self._fallbacks.update_many(where, {"$set": {"dueAt": until}})
+
     def known(self, fallback_ids: Collection[str]) -> frozenset[str]:
         """See the port."""
         with reading():

@@ -223,6 +223,7 @@ SHARD_KEYS: dict[str, tuple[str, ...] | None] = {
     "jobs": ("shardKey",),
     # A log has one order, so one place. An event's ``_id`` is of a job, which is of one account.
     "events": ("account",),
+    # Hashed: its ids are in the order of time, so all new ones would go to one shard.
     "fallbacks": ("_id",),
     "callbacks": None,
     # ``_id`` begins with the callback's.
