@@ -6,7 +6,7 @@ it was used for, and a fallback whose process died before the job was stored get
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,6 +23,7 @@ from wavecom.core.fallback import (
     NewFallback,
 )
 from wavecom.core.fallback_following import FallbackFollowing
+from wavecom.core.job import Job
 from wavecom.core.ports import Clock
 from wavecom.core.quota import StoredAnswer
 from wavecom.core.submission import Submission
@@ -115,6 +116,10 @@ class Fallbacks:
     def get(self, fallback_id: str, client: str | None = None) -> Fallback | None:
         """The fallback; None where there is none of this client's. Raises ``StoreError``."""
         return self._fallbacks.get(fallback_id, client)
+
+    def jobs_of(self, fallback: Fallback) -> Mapping[int, Job]:
+        """By the numbers of its steps, the jobs that there are. Raises ``StoreError``."""
+        return self._following.jobs_of(fallback)
 
     def cancel(self, fallback_id: str, client: str | None = None, *, by: str) -> Fallback:
         """Make sure that no further step begins, and that the current one is not sent where it has not been yet.

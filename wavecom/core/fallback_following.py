@@ -56,6 +56,7 @@ class FallbackFollowing:
         accept: Callable[[NewNotification], Accepted],
         clock: Clock,
         retention: timedelta,
+        receipt_deadline: timedelta = timedelta(0),
         prepare: Callable[[], None] = lambda: None,
         batch: int = 200,
         budget_seconds: float = 5.0,
@@ -66,6 +67,7 @@ class FallbackFollowing:
         self._accept = accept
         self._clock = clock
         self._retention = retention
+        self._receipt_deadline = receipt_deadline
         #: Called before any of those that are due is followed.
         self._prepare = prepare
         self._batch = batch
@@ -110,12 +112,12 @@ class FallbackFollowing:
         is_read_before = jobs is not None
         for _ in range(_ACTIONS_MAXIMUM):
             if jobs is None:
-                jobs = self._jobs_of([fallback])[fallback.fallback_id]
-            decision = decide(fallback, jobs, self._clock.now(), self._retention)
+                jobs = self.jobs_of(fallback)
+            decision = decide(fallback, jobs, self._clock.now(), self._retention, self._receipt_deadline)
             if is_read_before and not (decision is None or (isinstance(decision, Write) and decision.is_waiting)):
                 # They were read together with those of many others, for whom much may have been done since.
-                jobs = self._jobs_of([fallback])[fallback.fallback_id]
-                decision = decide(fallback, jobs, self._clock.now(), self._retention)
+                jobs = self.jobs_of(fallback)
+                decision = decide(fallback, jobs, self._clock.now(), self._retention, self._receipt_deadline)
             jobs, is_read_before = None, False
             if decision is None:
                 return fallback
@@ -135,6 +137,10 @@ class FallbackFollowing:
             fallback = found
         log.warning("fallback_kept_moving", fallback_id=fallback.fallback_id)
         return fallback
+
+    def jobs_of(self, fallback: Fallback) -> dict[int, Job]:
+        """By the numbers of its steps, the jobs that there are. Raises ``StoreError``."""
+        return self._jobs_of([fallback])[fallback.fallback_id]
 
     def _make(self, fallback: Fallback, decision: MakeJob) -> bool:
         """Have the step's job, whoever makes it; False where the fallback was none."""

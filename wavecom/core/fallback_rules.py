@@ -94,12 +94,19 @@ class Write:
 Decision = MakeJob | CancelJob | Write | None
 
 
-def decide(fallback: Fallback, jobs: Mapping[int, Job], now: datetime, retention: timedelta) -> Decision:
+def decide(
+    fallback: Fallback,
+    jobs: Mapping[int, Job],
+    now: datetime,
+    retention: timedelta,
+    receipt_deadline: timedelta = timedelta(0),
+) -> Decision:
     """What is to be done first. ``jobs``: by the numbers of the steps (from 1) their jobs with logs, as far as found.
 
-    ``retention``: how long a fallback is kept after its end. Who has done it decides anew, on what is stored by then.
+    ``retention``: how long a fallback is kept after its end, and after that of its jobs, which may be later than its
+    time by ``receipt_deadline``. Who has done it decides anew, on what is stored by then.
     """
-    return _Look(fallback, jobs, now, retention).decide()
+    return _Look(fallback, jobs, now, retention, receipt_deadline).decide()
 
 
 def state_of(fallback: Fallback, number: int, job: Job | None) -> StepState:
@@ -148,7 +155,15 @@ def is_cancelled_by_person(job: Job) -> bool:
 class _Look:
     """One look at one fallback."""
 
-    def __init__(self, fallback: Fallback, jobs: Mapping[int, Job], now: datetime, retention: timedelta) -> None:
+    def __init__(
+        self,
+        fallback: Fallback,
+        jobs: Mapping[int, Job],
+        now: datetime,
+        retention: timedelta,
+        receipt_deadline: timedelta,
+    ) -> None:
+        self._receipt_deadline = receipt_deadline
         self._jobs = jobs
         self._now = now
         self._retention = retention
@@ -317,6 +332,8 @@ class _Look:
         entry = FallbackEntry(now, FallbackEvent(status.value), step, self._said_at_end(status, step))
         # What is not over is looked at once more: it may have to be cancelled, or its receipt is waited for.
         is_left = any(state in _OPEN_STATES for state in others)
+        # A job that is kept for longer holds the idempotency key, and leads who repeats the request here.
+        kept_from = max(now, fallback.expires_at) + self._receipt_deadline if is_left else now
         changed = fallback.changed(
             now,
             status=status,
@@ -324,7 +341,7 @@ class _Look:
             may_have_been_sent=may_have_been_sent,
             due_at=now if is_left else None,
             finished_at=now,
-            purge_at=now + self._retention,
+            purge_at=kept_from + self._retention,
             logs=(*fallback.logs, entry),
             event=self._event(status, step) if fallback.records_events else None,
         )

@@ -42,6 +42,7 @@ def following_of(
         accept=accept,
         clock=clock,
         retention=policy.retention,
+        receipt_deadline=policy.receipt_deadline,
         prepare=prepare,
     )
 

@@ -216,3 +216,15 @@ def test_a_missing_job_of_what_is_not_wanted_any_more_is_made_so_that_nobody_sen
 
     assert decide(wanted, {1: push(Status.SENT)}, later(32), RETENTION) == MakeJob(2)
     assert decide(over if is_over else cancelled, jobs, later(32), RETENTION) == MakeJob(2, is_wanted=False)
+
+
+@pytest.mark.parametrize(("status", "kept_days"), [(Status.DELIVERED, 0), (Status.SENT, 3)])
+def test_it_is_kept_no_shorter_than_its_jobs(status: Status, kept_days: int) -> None:
+    """A job that waits for its receipt holds the idempotency key: who repeats the request is answered from here."""
+    fallback = replace(begun(RETRY), cancelled_by=None if status is Status.DELIVERED else "key 1")
+
+    ended = decide(fallback, {1: push(status)}, later(5), RETENTION, timedelta(days=3))
+
+    assert isinstance(ended, Write)
+    start = fallback.expires_at if kept_days else later(5)
+    assert ended.fallback.purge_at == start + timedelta(days=kept_days) + RETENTION

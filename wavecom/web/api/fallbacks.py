@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -128,23 +129,10 @@ def send(
 
 def detail(services: WebServices, fallback: Fallback) -> Json:
     """The whole fallback with what its jobs say now."""
-    jobs = services.jobs.by_ids([step.job_id for step in fallback.steps if step.job_id is not None])
-    missing = [number for number in range(1, fallback.begun + 1) if fallback.steps[number - 1].job_id is None]
-    found: dict[int, Job] = {}
-    for number, step in enumerate(fallback.steps, 1):
-        if step.job_id in jobs:
-            found[number] = jobs[step.job_id]
-    if missing:
-        # Begun so lately that nobody has noted them yet.
-        keys = {fallback.idempotency_key_of(number): number for number in missing}
-        held = services.jobs.by_idempotency_key(fallback.client, list(keys))
-        for key, job in held.items():
-            if job.parent is not None and job.parent.fallback_id == fallback.fallback_id:
-                found[keys[key]] = job
-    return represented(fallback, found)
+    return represented(fallback, services.fallbacks.jobs_of(fallback))
 
 
-def represented(fallback: Fallback, jobs: dict[int, Job]) -> Json:
+def represented(fallback: Fallback, jobs: Mapping[int, Job]) -> Json:
     """The fallback as its client sees it; ``jobs`` by the numbers of their steps."""
     return {
         "jobId": fallback.fallback_id,
