@@ -11,10 +11,12 @@ from tests.factories import NOW, PAYLOADS, RECIPIENTS, later, make_job, make_ran
 from tests.fakes import FakeClock, OneByOne, make_writer
 from tests.fallback_environment import following_over
 from tests.memory_storage import MemoryBlobStore, MemoryFallbackStore, MemoryJobRepository
+from wavecom.core.client_events import UnpublishedEvents
 from wavecom.core.engine import AttemptFinished, CancelRequested, ClaimRequested, Event, Policy, ReplayRequested, decide
+from wavecom.core.event_representation import represented
 from wavecom.core.fallback import Fallback, FallbackStatus, NewFallback, Step
 from wavecom.core.fallback_following import FallbackFollowing, FallbackObserver
-from wavecom.core.job import CallResult, Claim, FallbackStep, Job, JobError, Outcome, ProviderResult
+from wavecom.core.job import CallResult, Claim, FallbackStep, Job, JobError, Outcome, ProviderResult, RecordedEvent
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.new_notification import JobMaker
 from wavecom.core.ports import JobFilter
@@ -246,6 +248,24 @@ def test_what_is_urgent_is_looked_at_first_and_what_is_left_stays_due() -> None:
 
     assert (environment.stored(urgent).begun, environment.stored(normal).begun) == (2, 1)
     assert [each.fallback_id for each in environment.fallbacks.due(later(31), 10)] == [normal.fallback_id]
+
+
+@pytest.mark.parametrize(("parent", "key"), [(FallbackStep(ID.format(1), 1), None), (None, "order 42")])
+def test_a_key_is_told_of_with_the_whole_and_not_with_its_steps(parent: FallbackStep | None, key: str | None) -> None:
+    event = UnpublishedEvents(
+        job_id=make_job().job_id,
+        account="acme",
+        channel=Channel.PUSH,
+        idempotency_key="order 42",
+        metadata={},
+        events=(RecordedEvent(Status.QUEUED, NOW, 0),),
+        last_version=1,
+        parent=parent,
+    )
+
+    [published] = event.as_client_events(NOW)
+
+    assert represented(published)["data"]["idempotencyKey"] == key
 
 
 def test_a_failed_step_is_started_again_only_by_who_accepts_a_second_message() -> None:
