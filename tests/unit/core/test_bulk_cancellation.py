@@ -166,6 +166,7 @@ def test_an_audit_entry_has_the_whole_filter() -> None:
             priority=Priority.BULK,
             provider="gateway",
             error_code="rejected",
+            campaign="spring",
             metadata_key="campaign",
             metadata_value="spring sale",
             created_since=NOW,
