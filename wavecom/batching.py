@@ -44,6 +44,9 @@ _FULL_BATCH = 48
 _LONGEST_PAUSE_SECONDS = 0.05
 _REMEMBERED_BATCHES = 8
 
+#: A rest of a window that is not worth going to sleep for.
+_SHORTEST_PAUSE_SECONDS = 0.0001
+
 #: How much longer than the window a batch is waited for under high load: see ``BatchWindow``.
 CROWDED_WINDOW_FACTOR = 1.6
 
@@ -321,16 +324,21 @@ class GroupCommit(Generic[Item, Result]):
 class BatchQueue(Generic[Item]):
     """A queue of many writers and one reader, who waits up to ``window_seconds`` for a batch to fill.
 
-    How long, follows the rate of arrivals; for what is urgent it does not wait. ``put`` is thread-safe.
+    How long, follows the rate of arrivals; for what is urgent it does not wait, nor any longer once nothing has come
+    for ``gap_seconds``: what comes in bursts has come by then, and the next burst is not waited for.
+    ``put`` is thread-safe.
     """
 
     def __init__(
         self,
         window_seconds: float,
         monotonic: Callable[[], float],
+        *,
+        gap_seconds: float = float("inf"),
         wait: Callable[[threading.Lock, float], bool] = lambda lock, seconds: lock.acquire(timeout=seconds),
     ) -> None:
         self._window = BatchWindow(window_seconds, window_seconds * CROWDED_WINDOW_FACTOR)
+        self._gap_seconds = gap_seconds
         self._monotonic = monotonic
         self._wait = wait
         self._items: deque[tuple[float, Item, bool]] = deque()
@@ -381,15 +389,24 @@ class BatchQueue(Generic[Item]):
     def _gather(self, limit: int) -> None:
         now = self._monotonic()
         with self._filled:
-            pause = self._window.seconds(now) - (now - self._items[0][0])
-            if pause <= 0 or self._urgent or len(self._items) >= limit:
-                return
+            ends_at = self._items[0][0] + self._window.seconds(now)
+        while self._pause(limit, ends_at, now):
+            now = self._monotonic()
+
+    def _pause(self, limit: int, ends_at: float, now: float) -> bool:
+        """Sleep until the batch may be ready; whether to look again, because something may have come meanwhile."""
+        with self._filled:
+            gap_ends_at = self._items[-1][0] + self._gap_seconds
+            seconds = min(ends_at, gap_ends_at) - now
+            if seconds < _SHORTEST_PAUSE_SECONDS or self._urgent or len(self._items) >= limit:
+                return False
             self._is_gathering = True
-        if self._wait(self._hurry, pause):
-            return
+        if self._wait(self._hurry, seconds):
+            return False
         with self._filled:
             if self._is_gathering:
                 self._is_gathering = False
-                return
+                return gap_ends_at < ends_at
         # It was released in this very moment.
         self._hurry.acquire()
+        return False

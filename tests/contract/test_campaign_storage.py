@@ -193,6 +193,15 @@ def test_of_two_at_one_place_the_first_that_is_counted_counts_and_the_other_leav
     assert [row.row for row in store.rejected("c-1").rows] == [3, 6]
 
 
+def test_a_chunk_that_follows_other_bytes_of_the_same_length_does_not_count(store: CampaignStore) -> None:
+    store.add(make_campaign())
+    first = make_chunk()
+    store.add_chunk(first, NOW)
+
+    assert store.add_chunk(make_chunk(replace(first.end, digest="of other bytes")), NOW) == first.end
+    assert chunk_at(store, 3) is None
+
+
 def test_rows_that_were_stored_and_never_counted_are_none(indexed_database: Database[dict[str, Any]]) -> None:
     store = MongoCampaignStore(indexed_database)
     store.add(make_campaign())

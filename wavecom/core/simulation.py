@@ -252,9 +252,18 @@ class _Simulation:
         if worker.is_claiming or self._waiting == 0 or free <= 0:
             return
         worker.is_claiming = True
-        # Counted from the moment at which the first of them came.
-        opens_at = max(self._now, self._queue[0].came_at + self._claim_window)
-        self._schedule(opens_at, lambda: self._claim_now(worker))
+        self._gather(worker)
+
+    def _gather(self, worker: _Worker) -> None:
+        """Claim when the window, counted from when the first of them came, is over, or nothing has come for its gap."""
+        ends_at = self._now
+        if self._queue:
+            first, last = self._queue[0].came_at, self._queue[-1].came_at
+            ends_at = min(first + self._claim_window, last + self._costs.windows.claim_gap)
+        if ends_at > self._now + _MOMENT:
+            self._schedule(ends_at, lambda: self._gather(worker))
+        else:
+            self._claim_now(worker)
 
     def _claim_now(self, worker: _Worker) -> None:
         free = self._deployment.calls_at_once - worker.in_hand

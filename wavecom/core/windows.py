@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,9 @@ class Windows:
     claim: float
     #: Before what came of its call is recorded: nobody waits for that.
     record: float
+    #: Nor any longer before its claim once nothing has come for so long: what was accepted together has come by then.
+    #: Infinite: the whole window is waited for.
+    claim_gap: float = math.inf
 
     @property
     def delivery(self) -> float:
@@ -23,4 +27,4 @@ class Windows:
         return (self.claim + self.record) / 2
 
 
-WINDOWS: Final = Windows(accept=0.015, claim=0.025, record=0.025)
+WINDOWS: Final = Windows(accept=0.015, claim=0.025, record=0.025, claim_gap=0.003)

@@ -57,7 +57,7 @@ def test_what_is_urgent_and_comes_during_a_flush_is_flushed_right_after_it() -> 
 
 def queue_under_load(waits: Callable[[threading.Lock, float], bool]) -> BatchQueue[int]:
     """One with a window of a minute, whose reader waits for the whole of it."""
-    queue: BatchQueue[int] = BatchQueue(60, lambda: 0.0, waits)
+    queue: BatchQueue[int] = BatchQueue(60, lambda: 0.0, wait=waits)
     queue.put(0)
     queue.take(1)
     for item in range(1000):

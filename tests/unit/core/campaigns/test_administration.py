@@ -33,6 +33,20 @@ def test_from_the_threshold_on_somebody_else_approves() -> None:
     assert [event.action for event in environment.audit.events][-1] is CampaignAction.APPROVE
 
 
+def test_who_has_started_it_on_a_page_is_no_second_person() -> None:
+    environment = CampaignEnvironment(approval_rows=3)
+    administration, campaign = environment.administration, environment.create()
+    environment.upload(campaign, csv_of(*phones(3)))
+    # People of the pages have no key, so no budget to be known by.
+    starter = replace(BOB, name="operator bob", budget=None)
+    administration.start(starter, campaign.campaign_id, "acme")
+
+    with pytest.raises(ForbiddenError):
+        administration.approve(starter, campaign.campaign_id, "acme")
+    other = replace(starter, name="operator carol")
+    assert administration.approve(other, campaign.campaign_id, "acme").status is CampaignStatus.RUNNING
+
+
 def test_who_uploaded_rows_or_has_a_key_made_by_theirs_is_no_second_person() -> None:
     environment = CampaignEnvironment(approval_rows=3)
     administration, campaign = environment.administration, environment.create()
