@@ -34,8 +34,7 @@ def is_late(entry: Document) -> bool:
 
 def is_lost_lease(entry: Document) -> bool:
     """Whoever had claimed it did not come back in time; nobody knows whether he called."""
-    is_unanswered = entry["event"] == "outcome_unknown" and entry.get("latencyMs") is None
-    return is_unanswered and not is_of_restore(entry)
+    return entry["event"] == "outcome_unknown" and entry.get("code") == "lease_expired"
 
 
 def is_of_restore(entry: Document) -> bool:

@@ -322,9 +322,9 @@ def test_an_answer_that_came_after_the_callers_patience_is_a_doubt_of_the_provid
 def test_a_caller_that_had_no_time_to_read_the_answer_explains_its_doubt_and_no_other(
     latency_seconds: float | None, explained: bool
 ) -> None:
-    entry = {"at": moment(2), "event": "outcome_unknown", "attempt": 1}
-    if latency_seconds is not None:
-        entry["latencyMs"] = latency_seconds * 1000
+    entry = {"at": moment(2), "event": "outcome_unknown", "attempt": 1, "latencyMs": (latency_seconds or 0) * 1000}
+    if latency_seconds is None:
+        entry["code"] = "lease_expired"
     # The provider answered at once, twice.
     books = evidence(jobs=[job(1, logs=[entry]), job(2)], records=[record(1), record(1, attempt=2), record(2)])
 
