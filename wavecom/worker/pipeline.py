@@ -105,9 +105,7 @@ class DeliveryPipeline:
         self._retry = retry
         self._on_end = on_end
         self._on_freed = on_freed
-        self._to_claim: BatchQueue[InFlightMessage] = BatchQueue(
-            windows.claim, monotonic, gap_seconds=windows.claim_gap
-        )
+        self._to_claim = BatchQueue[InFlightMessage](windows.claim, monotonic, gap_seconds=windows.claim_gap)
         self._to_record: BatchQueue[tuple[InFlightMessage, AttemptResult]] = BatchQueue(windows.record, monotonic)
         #: What the caller threads do: calls that block, and the publishing of retries.
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
