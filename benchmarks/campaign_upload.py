@@ -49,6 +49,8 @@ class Measurement:
         began = time.monotonic()
         headers = {"Content-Type": "text/csv", "Upload-Complete": "?1"}
         uploaded = self._ask("PATCH", f"{address}/rows", data=self._file(), headers=headers)
+        # Rows are checked behind those that were sent.
+        self._look()
         print(f"uploaded and checked: {uploaded['rows']:,} rows in {time.monotonic() - began:.1f} s")
         if not only_upload:
             self._ask("POST", f"{address}/start")
