@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import kombu.pools
 import pytest
 import redis
 import structlog
@@ -156,6 +157,9 @@ def prepared_amqp_url(rabbitmq: PrivateRabbitMQ, virtual_hosts: VirtualHosts) ->
     name = virtual_hosts.take()
     yield rabbitmq.url_of(name)
     rabbitmq.start()
+    # kombu keeps connections by their address for the whole process, and the next test may get this address: the broker
+    # ends those that have sent no heartbeat meanwhile.
+    kombu.pools.reset()
     virtual_hosts.give_back(name)
 
 

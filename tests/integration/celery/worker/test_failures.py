@@ -40,8 +40,8 @@ def test_while_no_provider_may_be_called_a_job_waits_and_makes_no_dead_letter(
     services = provider_services(Settings.from_environment(worker_environment), new_id=lambda: "a")
     try:
         for name in services.switch.names:
-            services.switch.pause(name, 18, "test")
-        time.sleep(3)  # until the worker has heard of it: it asks every second
+            services.switch.pause(name, 22, "test")
+        time.sleep(6)  # until the worker has heard of it, on a busy machine too: it asks every second
         job = submit(type=Channel.SMS)
         # So long 100 returns to the broker would take at most, after which it makes a dead letter of a message.
         time.sleep(3)

@@ -19,6 +19,7 @@ LIKE_OTHERS = {
     "/operations/<operation_id>",
     "/suppressions/<suppression_id>",
     "/callbacks/<callback_id>",
+    "/callbacks/<callback_id>/edit",
     "/templates/<account>/<template>",
     "/campaigns",
     "/campaigns/add",
