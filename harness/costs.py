@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -47,7 +48,8 @@ def costs_of(report: Mapping[str, Any]) -> dict[str, Any]:
             "machine": circumstances["machine"].partition(", Linux")[0],
             "MongoDB server": circumstances["MongoDB server"],
         },
-        "windows": asdict(windows),
+        # JSON knows no infinity: what was waited for without end before there was a gap.
+        "windows": {name: seconds for name, seconds in asdict(windows).items() if math.isfinite(seconds)},
         "groups": {
             name: _fit(name, seconds, [(rate, each["cpu_ms"][name] * _speed(each)) for rate, each in samples])
             for name, seconds in windows_of_groups(windows).items()
