@@ -178,6 +178,15 @@ AUDIT_ACTIONS: dict[str, str] = {
     "change_callback": "Changed a callback",
     "rotate_callback_secret": "Made a callback a new secret",
     "delete_callback": "Deleted a callback",
+    "create_campaign": "Made a campaign",
+    "upload_campaign_rows": "Sent rows of a campaign",
+    "start_campaign": "Started a campaign",
+    "approve_campaign": "Approved a campaign",
+    "pause_campaign": "Paused a campaign",
+    "resume_campaign": "Went on with a campaign",
+    "cancel_campaign": "Cancelled a campaign",
+    "set_contact": "Set a client's contact",
+    "restore": "Settled a restored store",
 }
 
 

@@ -2,14 +2,23 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
 from importlib.resources import files
 
 import pytest
 
 from tests.factories import make_job
+from wavecom.core.audit import AuditAction
+from wavecom.core.callback_audit import CallbackAction
+from wavecom.core.campaigns.audit import CampaignAction
+from wavecom.core.category_audit import CategoryAction
 from wavecom.core.job import UnknownOutcomePolicy
+from wavecom.core.keys import KeyAction
 from wavecom.core.lanes import Channel, Priority
+from wavecom.core.provider_control import ProviderAction
 from wavecom.core.states import Status
+from wavecom.core.templates.audit import TemplateAction
+from wavecom.core.users import UserAction
 from wavecom.web.dashboard import formatting, words
 from wavecom.web.dashboard.content import describe
 
@@ -99,3 +108,20 @@ def test_an_attachment_that_is_stored_apart_has_the_size_of_the_file() -> None:
     [attachment] = describe({"attachments": [stored]}).attachments
 
     assert attachment.size == 51_200
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        AuditAction,
+        CallbackAction,
+        CampaignAction,
+        CategoryAction,
+        KeyAction,
+        ProviderAction,
+        TemplateAction,
+        UserAction,
+    ],
+)
+def test_whatever_stands_in_the_audit_has_words_and_can_be_chosen_in_its_filter(actions: type[StrEnum]) -> None:
+    assert {action.value for action in actions} - set(words.AUDIT_ACTIONS) == set()
