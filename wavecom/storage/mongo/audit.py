@@ -22,6 +22,19 @@ from wavecom.core.users import UserEvent
 from wavecom.storage.mongo.documents import CODEC, Document
 from wavecom.storage.mongo.errors import reading, writing
 
+#: Whatever somebody did once: who, when, and the id under which it is kept.
+_Event = (
+    CallbackEvent
+    | CampaignEvent
+    | CategoryEvent
+    | KeyEvent
+    | ProviderEvent
+    | SessionBegun
+    | SessionEnded
+    | TemplateEvent
+    | UserEvent
+)
+
 
 class MongoAuditLog:
     """The audits of the core: bulk operations, keys, sessions, providers, users, templates, callbacks. Thread-safe."""
@@ -81,112 +94,39 @@ class MongoAuditLog:
 
     def record_key_event(self, event: KeyEvent) -> None:
         """See the port."""
-        document: Document = {
-            "_id": event.event_id,
-            "action": event.action.value,
-            "operator": event.actor,
-            "startedAt": event.at,
-            "keyId": event.key_id,
-            "client": event.client,
-            **event.details,
-        }
-        with writing():
-            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+        self._note(event, event.action, {"keyId": event.key_id, "client": event.client, **event.details})
 
     def record_session_begin(self, event: SessionBegun) -> None:
         """See the port."""
-        document: Document = {
-            "_id": event.event_id,
-            "action": "begin_session",
-            "operator": event.actor,
-            "startedAt": event.at,
-            "sessionId": event.session_id,
-            "address": event.address,
-        }
-        with writing():
-            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+        self._note(event, "begin_session", {"sessionId": event.session_id, "address": event.address})
 
     def record_session_end(self, event: SessionEnded) -> None:
         """See the port."""
-        document: Document = {
-            "_id": event.event_id,
-            "action": "end_session",
-            "operator": event.actor,
-            "startedAt": event.at,
-            "sessionId": event.session_id,
-            "viewer": event.viewer,
-        }
-        with writing():
-            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+        self._note(event, "end_session", {"sessionId": event.session_id, "viewer": event.viewer})
 
     def record_user_event(self, event: UserEvent) -> None:
         """See the port."""
-        document: Document = {
-            "_id": event.event_id,
-            "action": event.action.value,
-            "operator": event.actor,
-            "startedAt": event.at,
-            "user": event.user,
-            **event.details,
-        }
-        with writing():
-            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+        self._note(event, event.action, {"user": event.user, **event.details})
 
     def record_template_event(self, event: TemplateEvent) -> None:
         """See the port."""
-        document: Document = {
-            "_id": event.event_id,
-            "action": event.action.value,
-            "operator": event.actor,
-            "startedAt": event.at,
-            "client": event.client,
-            "template": event.template,
-            "version": event.version,
-            **event.details,
-        }
-        with writing():
-            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+        self._note(
+            event,
+            event.action,
+            {"client": event.client, "template": event.template, "version": event.version, **event.details},
+        )
 
     def record_campaign_event(self, event: CampaignEvent) -> None:
         """See the port."""
-        document: Document = {
-            "_id": event.event_id,
-            "action": event.action.value,
-            "operator": event.actor,
-            "startedAt": event.at,
-            "client": event.client,
-            "campaignId": event.campaign_id,
-            **event.details,
-        }
-        with writing():
-            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+        self._note(event, event.action, {"client": event.client, "campaignId": event.campaign_id, **event.details})
 
     def record_category_event(self, event: CategoryEvent) -> None:
         """See the port."""
-        document: Document = {
-            "_id": event.event_id,
-            "action": event.action.value,
-            "operator": event.actor,
-            "startedAt": event.at,
-            "client": event.client,
-            **event.details,
-        }
-        with writing():
-            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+        self._note(event, event.action, {"client": event.client, **event.details})
 
     def record_callback_event(self, event: CallbackEvent) -> None:
         """See the port."""
-        document: Document = {
-            "_id": event.event_id,
-            "action": event.action.value,
-            "operator": event.actor,
-            "startedAt": event.at,
-            "client": event.client,
-            "callbackId": event.callback_id,
-            **event.details,
-        }
-        with writing():
-            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+        self._note(event, event.action, {"client": event.client, "callbackId": event.callback_id, **event.details})
 
     def record_release(self, version: str, at: datetime) -> None:
         """Note that a process of this version has begun, unless the last one that was noted had the same."""
@@ -203,20 +143,19 @@ class MongoAuditLog:
 
     def record_provider_event(self, event: ProviderEvent) -> None:
         """See the port."""
+        given = {"until": event.until, "weight": event.weight, "percent": event.percent}
+        details = {name: value for name, value in given.items() if value is not None}
+        self._note(event, event.action, {"provider": event.provider, "reason": event.reason, **details})
+
+    def _note(self, event: _Event, action: str, details: Document) -> None:
+        """Keep an entry; the same event again replaces it."""
         document: Document = {
             "_id": event.event_id,
-            "action": event.action.value,
+            "action": str(action),
             "operator": event.actor,
             "startedAt": event.at,
-            "provider": event.provider,
-            "reason": event.reason,
+            **details,
         }
-        if event.until is not None:
-            document["until"] = event.until
-        if event.weight is not None:
-            document["weight"] = event.weight
-        if event.percent is not None:
-            document["percent"] = event.percent
         with writing():
             self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
 
