@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from wavecom.core.campaigns.model import Campaign, CampaignStatus, UploadState
+from wavecom.core.campaigns.model import Campaign, CampaignPosition, CampaignStatus, UploadState
 from wavecom.core.campaigns.pacing import CampaignHold
+from wavecom.core.job import JobId
+from wavecom.core.ports import Cursor
 from wavecom.core.states import Status
 from wavecom.errors import CampaignNotFoundError
+from wavecom.web.api import cursors
 from wavecom.web.api.declarations import Parameter
 from wavecom.web.api.hours import WINDOW, windows_json
 from wavecom.web.api.representation import rfc3339
@@ -181,6 +184,17 @@ def represented_upload(upload: UploadState) -> dict[str, Any]:
         "rows": upload.rows,
         "rejected": upload.rejected,
     }
+
+
+def cursor_after(last: Campaign) -> str:
+    """Where a page of the list ended, as an opaque text."""
+    return cursors.encode(Cursor(last.created_at, JobId(last.campaign_id)))
+
+
+def position_of(cursor: str) -> CampaignPosition:
+    """The reverse of ``cursor_after``. Raises ``ValueError`` for any other text."""
+    found = cursors.decode(cursor)
+    return CampaignPosition(found.created_at, found.job_id)
 
 
 def id_in_path(given: str) -> str:

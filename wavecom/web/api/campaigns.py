@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from urllib.parse import urlencode
 
 from flask import Response, request
 
@@ -11,10 +10,8 @@ from wavecom import errors
 from wavecom.accounts import KeyScope
 from wavecom.core.campaigns.administration import NewCampaign
 from wavecom.core.campaigns.model import Campaign, UploadState
-from wavecom.core.job import JobId
-from wavecom.core.ports import Cursor
 from wavecom.services.web import WebServices
-from wavecom.web.api import campaign_actions, cursors
+from wavecom.web.api import campaign_actions
 from wavecom.web.api.arguments import HEADER, IDEMPOTENCY_KEY, idempotency_key
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.campaign_rows import (
@@ -34,11 +31,13 @@ from wavecom.web.api.campaign_shapes import (
     NEW_EXAMPLE,
     UPLOAD,
     UPLOAD_EXAMPLE,
+    cursor_after,
     id_in_path,
     represented,
     represented_upload,
 )
 from wavecom.web.api.common import json_response
+from wavecom.web.api.paging import LINK, page_response
 from wavecom.web.api.schemas.campaign import CampaignListRequest, CampaignQuery, CampaignSchema
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.api.shapes import Shape, array, nullable, record, text
@@ -88,16 +87,13 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         200,
         _PAGE,
         example={"items": [EXAMPLE], "next": None},
-        headers={"Link": "the address of the next page, where there is one"},
+        headers=LINK,
     )
     def find(query: CampaignListRequest) -> Response:
         """List your campaigns, the newest first."""
         found = campaigns.newest(caller().client, query.limit, query.after)
-        next_link = _next(found[-1], query.limit) if len(found) == query.limit else None
-        response = json_response({"items": [represented(each) for each in found], "next": next_link})
-        if next_link is not None:
-            response.headers["Link"] = f'<{next_link}>; rel="next"'
-        return response
+        after = cursor_after(found[-1]) if len(found) == query.limit else None
+        return page_response([represented(each) for each in found], after)
 
     @blueprint.operation("GET", "/<campaign_id>", id="readCampaign")
     @authenticator.requires(KeyScope.READ)
@@ -178,8 +174,3 @@ def _upload_response(upload: UploadState) -> Response:
     response.headers["Upload-Offset"] = str(upload.offset)
     response.headers["Upload-Complete"] = "?1" if upload.is_complete else "?0"
     return response
-
-
-def _next(last: Campaign, limit: int) -> str:
-    cursor = cursors.encode(Cursor(last.created_at, JobId(last.campaign_id)))
-    return f"{request.root_path}{PATH}?{urlencode({'limit': limit, 'cursor': cursor})}"

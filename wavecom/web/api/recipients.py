@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Response, request
 
@@ -28,6 +27,7 @@ from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import json_response
 from wavecom.web.api.declarations import Parameter
 from wavecom.web.api.hours import HOURS, hours_json
+from wavecom.web.api.paging import LINK, page_response
 from wavecom.web.api.representation import rfc3339
 from wavecom.web.api.schemas.push import Platform
 from wavecom.web.api.schemas.recipient import (
@@ -125,19 +125,12 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         200,
         _PAGE,
         example={"items": [EXAMPLE], "next": None},
-        headers={"Link": "the address of the next page, where there is one"},
+        headers=LINK,
     )
     def find(query: RecipientListRequest) -> Response:
         """List your recipients, by id."""
         found, after = recipients.page(caller().client, query.limit, query.after)
-        link = None
-        if after is not None:
-            kept = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
-            link = f"{request.root_path}{PATH}?{urlencode([*kept, ('cursor', after)])}"
-        response = json_response({"items": [represented(each) for each in found], "next": link})
-        if link is not None:
-            response.headers["Link"] = f'<{link}>; rel="next"'
-        return response
+        return page_response([represented(each) for each in found], after)
 
     @blueprint.operation("POST", "", id="registerRecipients")
     @authenticator.requires(KeyScope.RECIPIENTS)

@@ -14,10 +14,8 @@ from werkzeug.wrappers import Response as Redirect
 from wavecom.core.account import CLIENT_NAME_RULE, account_of, is_client_name
 from wavecom.core.actor import OPERATOR, Actor
 from wavecom.core.campaigns.administration import CampaignAdministration
-from wavecom.core.campaigns.model import Campaign, CampaignPosition, CampaignStatus, RowFormat
-from wavecom.core.job import JobId
+from wavecom.core.campaigns.model import Campaign, CampaignStatus, RowFormat
 from wavecom.core.lanes import Channel
-from wavecom.core.ports import Cursor
 from wavecom.errors import (
     CampaignNotFoundError,
     CampaignStatusError,
@@ -26,9 +24,8 @@ from wavecom.errors import (
     LostRaceError,
     Problem,
 )
-from wavecom.web.api import cursors
 from wavecom.web.api.campaign_rows import RejectedRows, row_check
-from wavecom.web.api.campaign_shapes import id_in_path
+from wavecom.web.api.campaign_shapes import cursor_after, id_in_path, position_of
 from wavecom.web.api.field_errors import problems
 from wavecom.web.api.schemas.campaign import CampaignSchema
 from wavecom.web.dashboard.context import pages, viewer
@@ -109,14 +106,13 @@ def campaigns() -> str:
     after = None
     if cursor:
         try:
-            place = cursors.decode(cursor)
+            after = position_of(cursor)
         except ValueError:
             abort(404)
-        after = CampaignPosition(place.created_at, place.job_id)
     found = _administration().newest(viewer().client, _PAGE_SIZE, after)
     older = None
     if len(found) == _PAGE_SIZE:
-        older = url_for("dashboard.campaigns", cursor=cursors.encode(_place(found[-1])))
+        older = url_for("dashboard.campaigns", cursor=cursor_after(found[-1]))
     newest = url_for("dashboard.campaigns") if cursor else None
     return render_template("dashboard/campaigns.html", campaigns=found, older=older, newest=newest)
 
@@ -259,7 +255,3 @@ def _upload(actor: Actor, made: Campaign) -> None:
         row_check(actor, pages().schema, services.templates, services.recipients, services.acceptance),
         is_last=True,
     )
-
-
-def _place(last: Campaign) -> Cursor:
-    return Cursor(last.created_at, JobId(last.campaign_id))

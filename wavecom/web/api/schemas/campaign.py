@@ -19,6 +19,7 @@ from wavecom.core.categories import NAME_PATTERN, NAME_RULE
 from wavecom.core.job import UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
 from wavecom.web.api import cursors
+from wavecom.web.api.campaign_shapes import position_of
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import AnyObject, Choice, Integer, KeyedValues, Object, Text, Timestamp, text_schema
 from wavecom.web.api.hours import TimeZoneField, WindowField
@@ -168,10 +169,9 @@ class CampaignCursor(Text):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         try:
-            found = cursors.decode(value)
+            return position_of(value)
         except ValueError:
             raise self.invalid() from None
-        return CampaignPosition(found.created_at, found.job_id)
 
 
 @dataclass(frozen=True, slots=True)
