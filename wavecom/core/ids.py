@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: An id in the form in which it is published, in any case, as a regular expression.
+UUID_PATTERN: Final = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_UUID = re.compile(UUID_PATTERN)
+
+
+def is_uuid(text: str) -> bool:
+    """Whether ``text`` has the form of an id. Stored ones are in lower case."""
+    return _UUID.fullmatch(text) is not None
 
 
 def uuid7(now: datetime, random_bytes: bytes) -> str:

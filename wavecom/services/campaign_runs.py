@@ -117,7 +117,7 @@ def runner_of(foundation: WorkerFoundation, writer: TransitionWriter, tracing: T
 
     runner = CampaignRunner(
         store=MongoCampaignStore(database),
-        # Limits are those that were noted when the campaign was started.
+        # The limits of each are those that its actor brings.
         acceptance=Acceptance(submission, quotas, UNLIMITED, named_files, preferences),
         jobs=foundation.jobs,
         writer=writer,

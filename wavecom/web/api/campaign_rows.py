@@ -8,7 +8,7 @@ from functools import partial
 from io import StringIO
 from typing import Any, Final
 
-from flask import request
+from flask import Response, request
 
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.actor import Actor
@@ -26,6 +26,7 @@ from wavecom.web.api.schemas.addressed import AddressedRequest
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.api.schemas.templated import TemplatedRequest
 from wavecom.web.api.shapes import text
+from wavecom.web.long_answers import long_answer
 
 #: Bytes that one request may hold: more than a million rows have.
 BODY_LIMIT: Final = 16 * 1024 * 1024 * 1024
@@ -140,6 +141,16 @@ class RejectedRows(Iterator[bytes]):
         for row in page.rows:
             writer.writerows(_lines(row))
         return text.getvalue().encode()
+
+
+def rejected_csv(campaigns: CampaignAdministration, campaign_id: str, owner: str) -> Response:
+    """All rejected rows as one CSV, sent as fast as it is read. ``owner``: see ``long_answer``."""
+    parts = RejectedRows(campaigns, campaign_id)
+    beginning = next(parts)
+    response = long_answer(beginning, None if parts.is_done else parts, owner=owner, mimetype="text/csv")
+    response.headers["Content-Disposition"] = 'attachment; filename="rejected.csv"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _lines(row: RejectedRow) -> Iterator[tuple[object, ...]]:

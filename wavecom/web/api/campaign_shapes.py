@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from typing import Any
 
 from wavecom.core.campaigns.model import Campaign, CampaignPosition, CampaignStatus, UploadState
 from wavecom.core.campaigns.pacing import CampaignHold
+from wavecom.core.ids import is_uuid
 from wavecom.core.job import JobId
 from wavecom.core.ports import Cursor
 from wavecom.core.states import Status
@@ -29,7 +29,6 @@ from wavecom.web.api.shapes import (
     uuid,
 )
 
-_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 CAMPAIGN_ID = Parameter(
     "campaign_id", "path", uuid(), "the campaign's id", "3f0a9b8c-7d6e-4f5a-8b4c-6d8e3f0a9b8c", True
 )
@@ -199,6 +198,6 @@ def position_of(cursor: str) -> CampaignPosition:
 
 def id_in_path(given: str) -> str:
     """The id in the form that it is stored in. Raises ``CampaignNotFoundError`` for what none can be called."""
-    if not _ID.fullmatch(given):
+    if not is_uuid(given):
         raise CampaignNotFoundError
     return given.lower()

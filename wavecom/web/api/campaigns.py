@@ -17,8 +17,8 @@ from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.campaign_rows import (
     COMPLETE,
     OFFSET,
-    RejectedRows,
     is_last_part,
+    rejected_csv,
     row_check,
     row_format,
     row_parts,
@@ -42,7 +42,6 @@ from wavecom.web.api.schemas.campaign import CampaignListRequest, CampaignQuery,
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.api.shapes import Shape, array, nullable, record, text
 from wavecom.web.authentication import Authenticator, caller
-from wavecom.web.long_answers import long_answer
 
 PATH = "/api/campaigns"
 _PAGE = record(
@@ -154,12 +153,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     @blueprint.fails(errors.CampaignNotFoundError, errors.TooManyStreamsError)
     def rejected(campaign_id: str) -> Response:
         """The rows that become no notification, with the reasons, as CSV."""
-        parts = RejectedRows(campaigns, _own(campaign_id).campaign_id)
-        beginning = next(parts)
-        response = long_answer(beginning, None if parts.is_done else parts, owner=caller().key_id, mimetype="text/csv")
-        response.headers["Content-Disposition"] = 'attachment; filename="rejected.csv"'
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return rejected_csv(campaigns, _own(campaign_id).campaign_id, owner=caller().key_id)
 
     campaign_actions.add_to(blueprint, authenticator, campaigns)
 

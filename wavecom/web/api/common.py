@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import orjson
 from flask import Response
 from werkzeug.datastructures import Headers
 
+from wavecom.core.ids import is_uuid
 from wavecom.core.job import JobId
 from wavecom.errors import JobNotFoundError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
-
-_JOB_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 NO_SUCH_JOB = "There is no notification with this id for your key. It may have been deleted at the end of its time."
 
@@ -38,6 +36,6 @@ def json_response(body: object, status: int = 200) -> Response:
 
 def job_id_in_path(text: str) -> JobId:
     """The id in the form that it is stored in. Raises ``JobNotFoundError`` for what no job can be called."""
-    if not _JOB_ID.fullmatch(text):
+    if not is_uuid(text):
         raise JobNotFoundError(NO_SUCH_JOB)
     return JobId(text.lower())

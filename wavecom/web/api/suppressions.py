@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from io import BytesIO, TextIOWrapper
 from typing import Any
@@ -12,6 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from wavecom import errors
 from wavecom.accounts import KeyScope
+from wavecom.core.ids import is_uuid
 from wavecom.core.job import JobId
 from wavecom.core.ports import Cursor
 from wavecom.core.suppressions import (
@@ -46,7 +46,6 @@ from wavecom.web.long_answers import long_answer
 
 PATH = "/api/suppressions"
 
-_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 SUPPRESSION_ID = Parameter(
     "suppression_id", "path", uuid(), "the entry's id", "019cebab-8995-7000-8000-0000000000aa", True
 )
@@ -311,7 +310,7 @@ def history(entry: Suppression) -> list[dict[str, Any]]:
 
 def id_in_path(given: str) -> str:
     """The id in the form that it is stored in. Raises ``SuppressionNotFoundError`` for what none can be called."""
-    if not _ID.fullmatch(given):
+    if not is_uuid(given):
         raise SuppressionNotFoundError
     return given.lower()
 

@@ -24,7 +24,7 @@ from wavecom.errors import (
     LostRaceError,
     Problem,
 )
-from wavecom.web.api.campaign_rows import RejectedRows, row_check
+from wavecom.web.api.campaign_rows import rejected_csv, row_check
 from wavecom.web.api.campaign_shapes import cursor_after, id_in_path, position_of
 from wavecom.web.api.field_errors import problems
 from wavecom.web.api.schemas.campaign import CampaignSchema
@@ -33,7 +33,6 @@ from wavecom.web.dashboard.field_form import FieldForm
 from wavecom.web.dashboard.fields import Field, json_value, utc, whole_number
 from wavecom.web.dashboard.fragments import fragment
 from wavecom.web.dashboard.words import CHANNELS
-from wavecom.web.long_answers import long_answer
 
 _PAGE_SIZE: Final = 50
 _PART: Final = 64 * 1024
@@ -129,12 +128,8 @@ def campaign_live(campaign_id: str) -> Response:
 
 def campaign_export(campaign_id: str) -> Response:
     """Its rejected rows as CSV."""
-    parts = RejectedRows(_administration(), _visible(campaign_id).campaign_id)
-    beginning = next(parts)
-    rest = None if parts.is_done else parts
-    response = long_answer(beginning, rest, owner=f"page {viewer().session_id}", mimetype="text/csv")
-    response.headers["Content-Disposition"] = 'attachment; filename="rejected.csv"'
-    return response
+    campaign_id = _visible(campaign_id).campaign_id
+    return rejected_csv(_administration(), campaign_id, owner=f"page {viewer().session_id}")
 
 
 def add_campaign() -> Redirect | str | tuple[str, int]:

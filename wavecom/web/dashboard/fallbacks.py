@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
 from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from wavecom.core.fallback import Fallback
+from wavecom.core.ids import is_uuid
 from wavecom.errors import ConflictError, JobNotFoundError
 from wavecom.web.api import fallbacks
 from wavecom.web.dashboard.context import pages, viewer
 
-#: The form of an id, of a notification or a fallback.
-ID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
 
 def visible(fallback_id: str) -> Fallback | None:
     """The fallback; None where this viewer may see none of this id. Raises ``StoreError``."""
-    if not ID_FORM.fullmatch(fallback_id):
+    if not is_uuid(fallback_id):
         return None
     return pages().services.fallbacks.get(fallback_id.lower(), viewer().client)
 

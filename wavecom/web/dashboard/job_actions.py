@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 
 from wavecom.core.bulk_operations import BulkOptions
 from wavecom.core.engine import is_in_doubt
+from wavecom.core.ids import is_uuid
 from wavecom.core.job import Job, JobId
 from wavecom.core.states import WAITING, Status
 from wavecom.errors import ConflictError, JobNotFoundError, RateLimitedError
@@ -77,11 +78,7 @@ def possible(job: Job) -> tuple[JobAction, ...]:
 
 def visible(job_id: str) -> Job:
     """The notification, whole. Raises ``JobNotFoundError`` for one that this viewer may not see."""
-    found = (
-        pages().services.jobs.get(JobId(job_id.lower()), viewer().client)
-        if fallbacks.ID_FORM.fullmatch(job_id)
-        else None
-    )
+    found = pages().services.jobs.get(JobId(job_id.lower()), viewer().client) if is_uuid(job_id) else None
     if found is None:
         raise JobNotFoundError("There is no notification with this id that this login may see.")
     return found

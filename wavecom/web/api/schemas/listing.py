@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from marshmallow import ValidationError, validates_schema
 
+from wavecom.core.ids import is_uuid
 from wavecom.core.job import JobId
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import Cursor, JobFilter
@@ -89,14 +90,12 @@ class RecipientInQuery(Text):
 class JobIdInQuery(DocumentedField[JobId]):
     """The id of one notification, in any case."""
 
-    _FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
     def json_schema(self) -> dict[str, Any]:
         """See ``DocumentedField``."""
         return {"type": "string", "format": "uuid"}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> JobId:
-        if not self._FORM.fullmatch(value.strip()):
+        if not is_uuid(value.strip()):
             raise self.invalid()
         return JobId(value.strip().lower())
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError, validates_schema
 
 from wavecom.core.dead_letters import DeadLetterFilter, Selection
+from wavecom.core.ids import UUID_PATTERN
 from wavecom.core.job import JobId
 from wavecom.core.lanes import Channel
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
@@ -30,7 +31,6 @@ _FILTERS = {
     "failedSince": "failed_since",
     "failedBefore": "failed_before",
 }
-_UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class ReplaySchema(BaseSchema):
     failed_since = Timestamp(data_key="failedSince")
     failed_before = Timestamp(data_key="failedBefore")
     job_ids = Items(
-        Text("the id of a notification", max_length=36, pattern=_UUID),
+        Text("the id of a notification", max_length=36, pattern=UUID_PATTERN),
         f"a list of at most {LIMIT} ids of notifications",
         max_items=LIMIT,
         data_key="jobIds",
