@@ -18,14 +18,9 @@ from wavecom.core.lanes import Channel
 from wavecom.core.preferences import is_wanted
 from wavecom.core.recipient_administration import RecipientAdministration
 from wavecom.core.registered_recipients import RegisteredRecipient
-from wavecom.core.unsubscribe import (
-    LIST_UNSUBSCRIBE,
-    ONE_CLICK,
-    PREFERENCES_PATH,
-    PreferenceTarget,
-    UnsubscribeLinks,
-)
+from wavecom.core.unsubscribe import PREFERENCES_PATH, PreferenceTarget, UnsubscribeLinks
 from wavecom.errors import LostRaceError, RecipientNotFoundError, StoreError
+from wavecom.web.recipient_pages import ONE_CLICK_FIELD, ONE_CLICK_VALUE, page_response
 
 #: A form with each channel of as many categories as there may be takes a few KiB.
 _BODY_LIMIT_BYTES: Final = 64 * 1024
@@ -91,15 +86,6 @@ _TEXT: Final = Markup("<p>{text}</p>")
 _UNKNOWN: Final = "Perhaps the link was cut off, or you are no longer registered. Use the link of the newest mail."
 _LATER: Final = "Please try again in a few seconds."
 _STOPPED: Final = "Stopped. Nothing comes any more that may be stopped."
-_ONE_CLICK_VALUE: Final = ONE_CLICK.partition("=")[2]
-_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-}
 
 
 def make_blueprint(links: UnsubscribeLinks | None, recipients: RecipientAdministration) -> Blueprint:
@@ -151,7 +137,7 @@ def _changed(recipients: RecipientAdministration, page: PreferenceTarget, action
     if action == _RESUME:
         recipients.resume(page.account, page.recipient_id)
         return "Taken back. You get what you have not said no to."
-    if request.form.get(LIST_UNSUBSCRIBE) != _ONE_CLICK_VALUE:
+    if request.form.get(ONE_CLICK_FIELD) != ONE_CLICK_VALUE:
         return "Nothing was changed. Choose below."
     if not page.category:
         recipients.stop(page.account, page.recipient_id, keeps_later_choices=True)
@@ -231,4 +217,4 @@ def _answer(content: Markup, branding: Branding, *, title: str = "", said: str =
         said=_SAID.format(text=said) if said else "",
         content=content,
     )
-    return Response(page, status, _HEADERS, mimetype="text/html")
+    return page_response(page, status)

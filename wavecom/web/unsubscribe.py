@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.suppressions import USUAL_SCOPES, NewSuppression, SuppressionSource
-from wavecom.core.unsubscribe import ONE_CLICK, PATH, UnsubscribeLinks
+from wavecom.core.unsubscribe import PATH, UnsubscribeLinks
+from wavecom.web.recipient_pages import ONE_CLICK_FIELD, ONE_CLICK_VALUE, page_response
 
 _PAGE = Markup(
     """<!doctype html>
@@ -37,11 +38,10 @@ button {{ font: inherit; padding: .6rem 1.2rem; }}
 </html>
 """
 )
-_NAME, _VALUE = ONE_CLICK.split("=")
 _FORM = Markup(
     '<form method="post"><input type="hidden" name="{name}" value="{value}">'
     '<button type="submit">Unsubscribe</button></form>'
-).format(name=_NAME, value=_VALUE)
+).format(name=ONE_CLICK_FIELD, value=ONE_CLICK_VALUE)
 _QUESTION = _PAGE.format(
     title="Unsubscribe?",
     text="With this button you will get no more of these mails. Those that you ask for yourself, such as codes to log "
@@ -54,14 +54,6 @@ _UNKNOWN = _PAGE.format(
     text="Perhaps it was cut off. Use the link or the button of the mail once more, or answer the mail.",
     form="",
 )
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-}
 
 
 def make_blueprint(links: UnsubscribeLinks | None, suppressions: SuppressionList) -> Blueprint:
@@ -71,13 +63,13 @@ def make_blueprint(links: UnsubscribeLinks | None, suppressions: SuppressionList
     @blueprint.get(f"{PATH}/<token>")
     def ask(token: str) -> Response:
         is_known = links is not None and links.read(token) is not None
-        return _answer(_QUESTION if is_known else _UNKNOWN, 200 if is_known else 404)
+        return page_response(_QUESTION if is_known else _UNKNOWN, 200 if is_known else 404)
 
     @blueprint.post(f"{PATH}/<token>")
     def unsubscribe(token: str) -> Response:
         found = None if links is None else links.read(token)
         if found is None:
-            return _answer(_UNKNOWN, 404)
+            return page_response(_UNKNOWN, 404)
         source = SuppressionSource.UNSUBSCRIBE
         suppressions.add(
             [
@@ -92,10 +84,6 @@ def make_blueprint(links: UnsubscribeLinks | None, suppressions: SuppressionList
                 )
             ]
         )
-        return _answer(_DONE, 200)
+        return page_response(_DONE)
 
     return blueprint
-
-
-def _answer(page: str, status: int) -> Response:
-    return Response(page, status, _HEADERS, mimetype="text/html")
