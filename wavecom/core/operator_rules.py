@@ -6,6 +6,7 @@ A part of ``wavecom.core.engine``, through which everybody goes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from wavecom.core.events import (
@@ -99,20 +100,24 @@ def cancel(job: Job, event: CancelRequested, now: datetime, policy: Policy) -> T
 
 def _end_attempts(job: Job, event: CancelRequested, now: datetime, policy: Policy) -> Transition:
     """Nothing is sent any more, whatever its policy; what has been may still be reported of."""
+    reason = "it may have been sent, and is not sent again: its fallback goes on without it"
+    changes, entry = _left_in_doubt(job, reason, now, policy, unless="a receipt comes first")
+    return transition(job, changes, (replace(entry, by=event.by),), guard=exact(job))
+
+
+def _left_in_doubt(job: Job, reason: str, now: datetime, policy: Policy, *, unless: str) -> tuple[JobChanges, LogEntry]:
+    """What is written of a job that is not sent any more, and perhaps was: a receipt may tell until its deadline."""
     closes_at = now + policy.receipt_deadline
-    error = JobError(
-        "outcome_unknown", "it may have been sent, and is not sent again: its fallback goes on without it", job.provider
-    )
     changes: JobChanges = {
         "status": Status.UNCONFIRMED,
-        "error": error,
+        "error": JobError("outcome_unknown", reason, job.provider),
         "next_attempt_at": None,
         "queued_at": None,
         "due_at": closes_at,
         "updated_at": now,
     }
-    told = f"{error.message}; ends as failed at {closes_at:%Y-%m-%dT%H:%M:%SZ} unless a receipt comes first"
-    return transition(job, changes, (LogEntry(now, "unconfirmed", message=told, by=event.by),), guard=exact(job))
+    told = f"{reason}; ends as failed at {closes_at:%Y-%m-%dT%H:%M:%SZ} unless {unless}"
+    return changes, LogEntry(now, "unconfirmed", message=told)
 
 
 def replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> Transition:
@@ -217,23 +222,9 @@ def hold_restored(job: Job, event: StoreRestored, now: datetime, policy: Policy)
     is_to_come = job.status in WAITING and starts_at is not None and starts_at > now + EARLY_CLAIM
     if not is_waiting or is_to_come or job.created_at >= event.before:
         return None
-    closes_at = now + policy.receipt_deadline
-    error = JobError(
-        "outcome_unknown", "the store was restored from an older copy, so it may have been sent meanwhile", job.provider
-    )
-    changes: JobChanges = {
-        "status": Status.UNCONFIRMED,
-        "may_have_been_sent": True,
-        "error": error,
-        "next_attempt_at": None,
-        "queued_at": None,
-        "due_at": closes_at,
-        "updated_at": now,
-    } | sent_changes(job, now)
-    told = f"{error.message}; ends as failed at {closes_at:%Y-%m-%dT%H:%M:%SZ} unless somebody finds out or retries it"
-    entries = (
-        # Without a provider: it may have been any (``receipt_rules``).
-        LogEntry(now, "outcome_unknown", code="store_restored", message=error.message, by=event.by),
-        LogEntry(now, "unconfirmed", message=told),
-    )
-    return transition(job, changes, entries, guard=exact(job))
+    reason = "the store was restored from an older copy, so it may have been sent meanwhile"
+    changes, entry = _left_in_doubt(job, reason, now, policy, unless="somebody finds out or retries it")
+    changes |= {"may_have_been_sent": True} | sent_changes(job, now)
+    # Without a provider: it may have been any (``receipt_rules``).
+    unknown = LogEntry(now, "outcome_unknown", code="store_restored", message=reason, by=event.by)
+    return transition(job, changes, (unknown, entry), guard=exact(job))
