@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
+from tests.campaign_environment import csv_of, phones
 from tests.e2e.pages.served import chromium, served
-from tests.e2e.pages.window import LONG, OTHER, UNCONFIRMED, WIDE, BrowserWindow
+from tests.e2e.pages.window import CAMPAIGN_ID, FALLBACK_ID, LONG, OTHER, UNCONFIRMED, WIDE, BrowserWindow
 from tests.factories import NOW, make_job
 from tests.unit.web.dashboard.busy_servers import busy
 from tests.unit.web.dashboard.environment import DashboardEnvironment
+from wavecom.core.fallback import NewFallback, Step
 from wavecom.core.lanes import Channel
 from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
 from wavecom.core.roles import Role
@@ -46,6 +49,14 @@ def environment(tmp_path: Path) -> DashboardEnvironment:
     for number, status in enumerate(Status):
         environment.stats.add("acme", Channel.SMS, status, 10**number)
     busy(environment)
+    steps = (
+        Step(type=Channel.PUSH, to={"token": "t" * 200}, payload={"body": "x"}, wait=timedelta(seconds=30)),
+        Step(type=Channel.SMS, to={"phone": "+447700900123"}, payload={"text": "x"}),
+    )
+    environment.fallbacks.add(NewFallback(client="acme", steps=steps).accepted(FALLBACK_ID, NOW))
+    campaign = replace(environment.campaigns.create(name="W" * 100), campaign_id=CAMPAIGN_ID)
+    environment.campaigns.store.add(campaign)
+    environment.campaigns.upload(campaign, csv_of(*phones(3), "n" * 200))
     environment.user("ada", Role.VIEWER)
     environment.audit_entries.entries = [
         {"entryId": "e-1", "action": "replay", "operator": "o" * 200, "startedAt": NOW, "reason": "r" * 500}

@@ -37,6 +37,9 @@ LONG = make_job(
 UNCONFIRMED = make_job(client="acme:test", status=Status.UNCONFIRMED, may_have_been_sent=True)
 #: A text message, which may go to another number.
 OTHER = make_job(status=Status.QUEUED)
+#: Over two channels, of which the first has begun; and one message for many.
+FALLBACK_ID = "019ceba1-0000-7000-8000-000000000001"
+CAMPAIGN_ID = "019ceba1-0000-7000-8000-000000000002"
 PATHS = [
     "/status",
     "/notifications",
@@ -50,6 +53,11 @@ PATHS = [
     "/suppressions/add",
     "/callbacks",
     "/callbacks/add",
+    "/campaigns",
+    "/campaigns/add",
+    f"/campaigns/{CAMPAIGN_ID}",
+    f"/notifications/{FALLBACK_ID}",
+    f"/notifications/{FALLBACK_ID}/cancel",
     "/outbox",
     "/send?type=email",
     "/send?type=sms",
