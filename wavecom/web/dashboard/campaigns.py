@@ -236,10 +236,13 @@ def _body(form: FieldForm) -> dict[str, Any]:
 
 
 def _upload(actor: Actor, made: Campaign) -> None:
-    file = request.files.get("rows")
-    if file is None or not file.filename:
+    files = [file for file in request.files.getlist("rows") if file.filename]
+    if not files:
         raise InvalidRequestError([Problem("/rows", "is missing; choose a file of recipients", "required")])
-    is_json = file.filename.lower().endswith((".ndjson", ".jsonl", ".json"))
+    if len(files) > 1:
+        raise InvalidRequestError([Problem("/rows", "must be one file; make a campaign of each", "too_many")])
+    [file] = files
+    is_json = (file.filename or "").lower().endswith((".ndjson", ".jsonl", ".json"))
     services = pages().services
     services.campaigns.note_upload(actor, made)
     services.campaign_uploads.receive(

@@ -161,7 +161,7 @@ _EMAIL = (
                     name="attachments",
                     label="Attachments",
                     pointer="/payload/attachments",
-                    kind="file",
+                    kind="files",
                     hint="Up to 10 MB together.",
                     is_marked_optional=True,
                 ),
@@ -361,7 +361,7 @@ class SendForm:
         problems: list[Problem] = []
         for field in self.fields:
             try:
-                value = _attachments(files) if field.kind == "file" else field.read(field.value)
+                value = _attachments(files) if field.kind == "files" else field.read(field.value)
             except ValueError as error:
                 problems.append(Problem(field.pointer, str(error)))
                 continue

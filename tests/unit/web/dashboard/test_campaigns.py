@@ -62,6 +62,15 @@ def test_what_is_wrong_stands_beside_its_field_and_leaves_no_campaign_behind(env
     assert only(environment.campaigns).status is CampaignStatus.CANCELLED
 
 
+def test_of_two_files_none_is_taken_in_silence(environment: DashboardEnvironment) -> None:
+    rows = [(BytesIO(b"phone\n+447700900001\n"), f"{name}.csv") for name in ("one", "two")]
+
+    answer = environment.browser().post("/campaigns/add", FORM | {"rows": rows})
+
+    assert (answer.status_code, "must be one file" in answer.text) == (422, True)
+    assert only(environment.campaigns).status is CampaignStatus.CANCELLED
+
+
 def test_it_is_started_paused_resumed_and_cancelled_from_its_page(environment: DashboardEnvironment) -> None:
     path = made(environment.campaigns)
     browser = environment.browser()
